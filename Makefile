@@ -19,7 +19,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python docs chaos hawkbit mutants help demo check test softhsm dbus shells lint bench fuzz format dist clean
+.PHONY: other-python docs chaos hawkbit mutants help demo check test softhsm dbus shells lint bench bench-quick peers fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
@@ -27,7 +27,9 @@ help:
 	@echo "make test    all tests (PYTHON=python3.13: on that Python, in a new $(VENV))"
 	@echo "make lint    ruff, mypy --strict, unused code, known vulnerabilities of the packages"
 	@echo "make docs    the documentation site in build/site, warnings are errors"
-	@echo "make bench   speed, against public peers, as ratios"
+	@echo "make bench   speed, against public peers, as ratios with their aims (more than an hour)"
+	@echo "make bench-quick   the same with fewer runs, in two minutes"
+	@echo "make peers   the peers in Go and Rust, for make bench, in build/peers"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
@@ -90,13 +92,15 @@ dbus:
 		|| $(APT_INSTALL) dbus >/dev/null; } \
 		|| echo "dbus-daemon is not there and cannot be installed (see above): the tests that need it are skipped"
 
+# The processes that tests start need compiled modules, too: they are kept in the virtual environment, also where
+# PYTHONDONTWRITEBYTECODE keeps Python from making any.
+test check: export PYTHONDONTWRITEBYTECODE :=
+test check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+
 test: $(VENV)/test.stamp softhsm dbus shells
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-# Types and tests run at the same time. The fast tests need their compiled modules, which take longer to make than to
-# run: they are kept in the virtual environment, also where PYTHONDONTWRITEBYTECODE keeps Python from making any.
-check: export PYTHONDONTWRITEBYTECODE :=
-check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+# Types and tests run at the same time.
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -120,8 +124,19 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test.stamp
-	@for script in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+# The peers in Go and Rust, in build/peers. Where a toolchain or a package is not there the benchmarks say so.
+peers: $(VENV)/test.stamp
+	@{ command -v cargo && pkg-config --exists libudev dbus-1; } >/dev/null \
+		|| ! command -v cargo >/dev/null \
+		|| $(APT_INSTALL) pkg-config libudev-dev libdbus-1-dev >/dev/null; } \
+		|| echo "libudev and D-Bus are not there and cannot be installed (see above): the peers in Rust are not built"
+	@$(BIN)/python -m benchmarks.peers
+
+bench: $(VENV)/test.stamp peers
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(VENV)/test.stamp
+	@$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos

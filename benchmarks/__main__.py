@@ -1,8 +1,9 @@
 """All goals in one table, from one run: ``make bench``, and ``make bench-quick`` for the short form.
 
 Each bench is a process of its own, one after the other: what it prints comes first, and at the end the table of
-``benchmarks.goals`` says which goals are met. A goal that is not met is a result; a bench that fails is an error, and
-then the exit code is 1. ``--only NAME``, also repeated, runs some benches, and leaves out the goals of the others.
+``benchmarks.goals`` says which goals are met. A goal that is not met is a result. A bench that fails, or that gives no
+row for one of its goals, is an error, and then the exit code is 1. ``--only NAME``, also repeated, runs some of the
+benches, and leaves out the goals of the others.
 """
 
 from __future__ import annotations
@@ -16,24 +17,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.goals import GOALS
-from benchmarks.rows import NotRun, Result, from_entry, options, tell
+from benchmarks.rows import Goal, NotRun, Result, from_entry, options, tell
 
 FOLDER = Path(__file__).parent
-FULL_ONLY = ("bench_agent", "bench_update")
-"""Without a goal, and too long for the short form."""
+WITH_GOALS = tuple(dict.fromkeys(goal.bench for goal in GOALS))
+"""The benches that give rows, in the order of the table. The short form runs no others."""
 
 
 def benches() -> list[str]:
     """The names of all benches: first those with goals, in the order of the table."""
     found = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
-    return list(dict.fromkeys([*(goal.bench for goal in GOALS), *found]))
+    return list(dict.fromkeys([*WITH_GOALS, *found]))
 
 
 def run(name: str, folder: Path, *, quick: bool) -> int:
     """Run a bench in a process of its own, which writes its rows into ``folder``; its exit code."""
-    goals = any(goal.bench == name for goal in GOALS)
     command = [sys.executable, "-m", f"benchmarks.{name}"]
-    if goals:
+    if name in WITH_GOALS:
         command += ["--json", str(folder / f"{name}.json"), *(["--quick"] if quick else [])]
     print(f"--- {name}", flush=True)
     begin = time.monotonic()
@@ -49,8 +49,12 @@ def results(folder: Path, codes: dict[str, int]) -> Iterator[Result]:
             path = folder / f"{goal.bench}.json"
             told = json.loads(path.read_text())["rows"] if path.exists() else []
             entries = {one["name"]: one for one in told}
-            reason = f"{goal.bench} gave no row (exit code {codes[goal.bench]})"
-            yield from_entry(entries[goal.name], goal) if goal.name in entries else NotRun(goal, reason)
+            yield from_entry(entries[goal.name], goal) if goal.name in entries else lost(goal, codes[goal.bench])
+
+
+def lost(goal: Goal, code: int) -> NotRun:
+    """A goal for which its bench gave no row."""
+    return NotRun(goal, f"{goal.bench} gave no row (exit code {code})")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -58,15 +62,17 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = options(__doc__)
     parser.add_argument("--only", action="append", choices=benches(), help="run this bench")
     chosen = parser.parse_args(words)
-    names = chosen.only or [name for name in benches() if not (chosen.quick and name in FULL_ONLY)]
+    names = chosen.only or (WITH_GOALS if chosen.quick else benches())
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         codes = {name: run(name, Path(folder), quick=chosen.quick) for name in names}
-        tell(results(Path(folder), codes), chosen)
+        found = list(results(Path(folder), codes))
+    tell(found, chosen)
     print(f"{time.monotonic() - begin:.0f} s")
-    failed = [name for name, code in codes.items() if code]
+    without_row = {one.goal.bench for one in found if one == lost(one.goal, codes[one.goal.bench])}
+    failed = [name for name, code in codes.items() if code or name in without_row]
     if failed:
-        print(f"these benches failed: {', '.join(failed)}", file=sys.stderr)
+        print(f"these benches failed, or gave no row for a goal: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

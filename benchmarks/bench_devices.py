@@ -5,19 +5,26 @@ and signature are checked). Then a client for each, all at the same time, opens 
 through a wire in this process with console framing, then at a UDP port of its own. Firmware that is alike is in memory
 once, however many devices have it. At last every tenth device gets an update, which it tests and swaps in.
 
-``python -m benchmarks.bench_devices [COUNT]...``; 1, 100 and 1,000 without any. Every row is a process of its own.
+``python -m benchmarks.bench_devices [COUNT]...``; 1, 100 and 1,000 without any; the short form has 100. Every line is a
+process of its own. The goals are about CPU milliseconds of the largest count: of the boot of a device, and of its
+update (the writing of the slot, the reset, the swap and the boot). They are absolute, so they depend on the computer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.boards import application, at_ports, board, loaded, put_away, used_bytes
+from benchmarks.goals import goal
+from benchmarks.rows import Result, Row, options, tell
 from smpdfu.client import Client
 from smpdfu.image.format import Version
 from smpdfu.link.udp import UdpPipe
@@ -34,11 +41,11 @@ Connect = Callable[[int], Client]
 
 
 @contextmanager
-def stopwatch() -> Iterator[Callable[[], float]]:
+def stopwatch(clock: Callable[[], float] = time.perf_counter) -> Iterator[Callable[[], float]]:
     """The seconds that the block has taken so far, or took."""
-    start, end = time.perf_counter(), 0.0
-    yield lambda: (end or time.perf_counter()) - start
-    end = time.perf_counter()
+    start, end = clock(), 0.0
+    yield lambda: (end or clock()) - start
+    end = clock()
 
 
 async def asked(count: int, connect: Connect) -> float:
@@ -87,13 +94,13 @@ def update(devices: Sequence[VirtualNrf5340]) -> None:
         assert device.running.header.version == Version(2)
 
 
-def row(count: int) -> None:
-    """Print what one number of devices takes."""
+def line(count: int, told: Path) -> None:
+    """Print what one number of devices takes; the CPU milliseconds of each boot and update go into ``told``."""
     allow_open_files(2 * count + 100)
     flashes = loaded()
     board("warm-up", flashes)
     before = used_bytes()
-    with stopwatch() as booted:
+    with stopwatch() as booted, stopwatch(time.process_time) as boot_cpu:
         devices = [board(f"board-{number}", flashes) for number in range(count)]
     used = used_bytes() - before
     if any(device.running is None or not device.net_core.running for device in devices):
@@ -102,7 +109,7 @@ def row(count: int) -> None:
     opened, by_udp = asyncio.run(asked_by_udp(devices))
     served = used_bytes() - before
     some = devices[::10]
-    with stopwatch() as swapped:
+    with stopwatch() as swapped, stopwatch(time.process_time) as update_cpu:
         update(some)
     print(
         f"{count:>7}  {booted():7.2f} s {1000 * booted() / count:6.1f} ms  {max(used, 0) / MIB:7.1f} MiB"
@@ -110,21 +117,35 @@ def row(count: int) -> None:
         f"  {served / MIB:6.1f} MiB  {1000 * swapped() / len(some):6.0f} ms {(used_bytes() - before) / MIB:6.1f} MiB",
         flush=True,
     )
+    each = {"boot": 1000 * boot_cpu() / count, "update": 1000 * update_cpu() / len(some)}
+    told.write_text(json.dumps(each))
+
+
+def results(counts: Sequence[int]) -> Iterator[Result]:
+    """Print a line for each count; the rows of the last one."""
+    head = "devices      boot      each       memory       each  in process   ports   by UDP      memory"
+    print("virtual devices in one process; one echo from each, all asked at the same time")
+    print(f"{head}  update each   memory", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "told.json"
+        for count in counts:
+            command = [sys.executable, "-m", "benchmarks.bench_devices", "--line", str(count), str(told)]
+            subprocess.run(command, check=True)
+        each = json.loads(told.read_text())
+    note = f"CPU of each of {counts[-1]} devices in one process"
+    yield Row(goal("boot of a virtual device"), each["boot"], note=note)
+    yield Row(goal("update of a virtual device"), each["update"], note=f"{note}, every tenth updated")
 
 
 def main() -> None:
-    """Print a row for each count."""
-    if sys.argv[1:2] == ["--row"]:
-        row(int(sys.argv[2]))
+    """Print a line for each count, and the rows."""
+    if sys.argv[1:2] == ["--line"]:
+        line(int(sys.argv[2]), Path(sys.argv[3]))
         return
-    print("virtual devices in one process; one echo from each, all asked at the same time")
-    print(
-        "devices      boot      each       memory       each  in process   ports   by UDP      memory"
-        "  update each   memory",
-        flush=True,
-    )
-    for count in [int(text) for text in sys.argv[1:]] or COUNTS:
-        subprocess.run([sys.executable, "-m", "benchmarks.bench_devices", "--row", str(count)], check=True)
+    parser = options(__doc__)
+    parser.add_argument("counts", metavar="COUNT", type=int, nargs="*", help="devices in one process")
+    chosen = parser.parse_args()
+    tell(results(chosen.counts or ((100,) if chosen.quick else COUNTS)), chosen)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ the times of the chip. The lines are a UART of 115,200 baud with flow control (M
 ``NRFUTIL`` names the program of nrfutil 6.1.7; without it, the column is empty. nrfutil waits for USB before it begins:
 its time counts from the first byte that the device gets, as far as its progress shows it, so it is given as a whole.
 
-It takes some two minutes. ``--runs N`` makes each upload N times, and prints medians.
+It takes some two minutes. ``--runs N`` makes each upload N times, and prints medians; the short form makes one.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
+import json
 import os
 import statistics
 import subprocess
@@ -30,7 +29,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from smpdfu import SecureDfuPackage, read_secure_dfu_package, send_secure_dfu
+from benchmarks.goals import goal
+from benchmarks.rows import Row, options, tell
+from smpdfu import SecureDfuPackage, read_secure_dfu_package
 from smpdfu.securedfu.protocol.messages import WriteObject
 from smpdfu.securedfu.protocol.slip import encode, payload_max
 from smpdfu.securedfu.protocol.transfer import Transfer
@@ -39,10 +40,10 @@ from smpdfu.virtual.line.traffic import BITS_PER_BYTE
 from tests.securedfu.dfu_line import Line
 from tests.securedfu.send.dfu_bench import device_in_dfu
 
+BIN = Path(sys.executable).parent
 SIZE = 128 * 1024
 PAGE, WORD = 4096, 4
 LINES = {"UART, 115200 Bd": ("uart", 115_200, 131), "USB CDC, 200 kB/s": ("usb", 2_000_000, 2051)}
-LEAST_SHARE = 0.95
 
 
 class Busy(Line):
@@ -86,9 +87,20 @@ def carried_s(package: SecureDfuPackage, baudrate: int, mtu: int) -> float:
 
 
 def ours(port: str, package: Path) -> float:
-    """The seconds of an upload by smpdfu."""
-    sent = asyncio.run(send_secure_dfu(f"serial:{port}", package, boot_timeout_s=0.1))
-    return sent.parts[0].seconds
+    """The seconds of an upload, as ``smpdfu secure-dfu send`` tells them."""
+    command = [
+        str(BIN / "smpdfu"),
+        "secure-dfu",
+        "send",
+        str(package),
+        "--port",
+        port,
+        "--boot-timeout",
+        "0.1",
+        "--json",
+    ]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return float(json.loads(done.stdout)["parts"][0]["seconds"])
 
 
 def peers(port: str, package: Path) -> float | None:
@@ -101,8 +113,8 @@ def peers(port: str, package: Path) -> float | None:
     return time.monotonic() - begin
 
 
-def measure(title: str, runs: int, folder: Path) -> float:
-    """Measure one line, print its row, and return the share."""
+def measure(title: str, runs: int, folder: Path) -> Row:
+    """Measure one line, print it, and return its row."""
     wire, baudrate, mtu = LINES[title]
     package = folder / f"{wire}.zip"
     command = [sys.executable, "-m", "benchmarks.dfu_device", wire, str(baudrate), str(SIZE), str(package)]
@@ -125,20 +137,22 @@ def measure(title: str, runs: int, folder: Path) -> float:
     best, mine = carried_s(read_secure_dfu_package(package), baudrate, mtu), statistics.median(taken)
     peer = f"{statistics.median(other):9.1f}" if other else "        -"
     print(f"{title:<20} {best:9.2f} {mine:9.2f} {best / mine:7.1%} {SIZE / 1024 / mine:8.1f} {peer}", flush=True)
-    return best / mine
+    kib = SIZE / 1024
+    return Row(goal(f"Secure DFU, {title}"), kib / mine, kib / best, wall=best / mine, note=f"uploads: {runs}")
 
 
-def main() -> int:
-    """Measure all lines; return 1 if one is below ``LEAST_SHARE``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
+def main() -> None:
+    """Measure all lines, and print their rows."""
+    parser = options(__doc__)
+    parser.add_argument("--runs", type=int, help="uploads of each line [3]")
+    chosen = parser.parse_args()
+    runs = chosen.runs or (1 if chosen.quick else 3)
     print(f"application of {SIZE // 1024} KiB   line s    ours s   share    KiB/s   nrfutil s (whole call)")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_STATE_HOME"] = folder
-        shares = [measure(title, runs, Path(folder)) for title in LINES]
-    return 0 if min(shares) >= LEAST_SHARE else 1
+        rows = [measure(title, runs, Path(folder)) for title in LINES]
+    tell(rows, chosen)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -47,7 +47,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,18 @@ class Rig:
         except subprocess.TimeoutExpired:
             told = {"error": f"not done after {TIMEOUT_S:g} s"}
         return told, self._ask("done")
+
+    @contextmanager
+    def device(self, setting: Setting, image: Path) -> Iterator[str]:
+        """The port of a new device; if the block ends well, RuntimeError if it does not hold ``image``."""
+        data = image.read_bytes()
+        port = str(self._ask(json.dumps(asdict(replace(setting, size=len(data)))))["port"])
+        try:
+            yield port
+        finally:
+            seen = self._ask("done")
+        if seen["held"] != hashlib.sha256(data).hexdigest():
+            raise RuntimeError("other bytes are in the device")
 
     def _ask(self, line: str) -> dict[str, Any]:
         assert self._device.stdin is not None

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.rows import Goal, Row
+
 RUNS = int(os.environ.get("BENCH_RUNS", "9"))
 
 
@@ -49,43 +51,65 @@ def run(command: Sequence[str]) -> Run:
     return Run(wall_s, cpu_s, peak_kib)
 
 
-def compare(
-    title: str, ours: Sequence[str], peer: Sequence[str], *, runs: int = RUNS, peer_name: str = "imgtool"
-) -> None:
-    """Print the medians of two commands and the medians of the ratios ours : peer (below 1: we need less)."""
-    run(ours), run(peer)  # warm-up
-    pairs = [(run(ours), run(peer)) for _ in range(runs)]
-    cpu = statistics.median(mine.cpu_s / theirs.cpu_s for mine, theirs in pairs)
-    memory = statistics.median(mine.peak_kib / theirs.peak_kib for mine, theirs in pairs)
-    wall = [(mine.wall_s, theirs.wall_s) for mine, theirs in pairs]
-    print(f"{_line(title, wall, peer_name)}  CPU {cpu:4.2f}  peak memory {memory:4.2f}")
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Runs in turn, ours and the other's; at least one pair."""
+
+    ours: Sequence[Run]
+    other: Sequence[Run]
+
+    def ratio(self, read: Callable[[Run], float]) -> float:
+        """The median of the ratios ours : other, pair by pair; 0 if the other's is 0."""
+        pairs = [(read(mine), read(theirs)) for mine, theirs in zip(self.ours, self.other, strict=True)]
+        return statistics.median(mine / theirs if theirs else 0.0 for mine, theirs in pairs)
+
+    @property
+    def wall(self) -> float:
+        """The ratio of the wall clock."""
+        return self.ratio(lambda run: run.wall_s)
+
+    @property
+    def cpu(self) -> float:
+        """The ratio of the CPU seconds."""
+        return self.ratio(lambda run: run.cpu_s)
+
+    def row(self, goal: Goal, note: str = "") -> Row:
+        """The row of a goal whose figures are milliseconds: of CPU, if the aim is about that, or of the wall clock."""
+        in_cpu = goal.judged == "CPU"
+        ours, other = (
+            1e3 * statistics.median(run.cpu_s if in_cpu else run.wall_s for run in side)
+            for side in (self.ours, self.other)
+        )
+        return Row(goal, ours, other, self.cpu, self.wall, note)
+
+    def text(self, title: str, other: str) -> str:
+        """A line with the medians of the wall clock and the ratios (below 1: we need less)."""
+        ours, theirs = (1e3 * statistics.median(run.wall_s for run in side) for side in (self.ours, self.other))
+        memory = self.ratio(lambda run: run.peak_kib)
+        times = f"{title:<44} ours {ours:7.1f} ms  {other} {theirs:7.1f} ms  ours : {other} {self.wall:5.2f}"
+        return f"{times}  CPU {self.cpu:4.2f}" + (f"  peak memory {memory:4.2f}" if memory else "")
 
 
-def compare_calls(title: str, ours: Callable[[], object], peer: Callable[[], object], *, runs: int = RUNS) -> None:
-    """The same of two functions in this process; time only."""
-    compare_times(title, lambda: _seconds(ours), lambda: _seconds(peer), runs=runs)
+def in_turn(ours: Callable[[], Run], other: Callable[[], Run], *, runs: int = RUNS, warm: bool = True) -> Pairs:
+    """Run both in turn, A B A B ..., after a warm-up of each, but for what takes seconds."""
+    if warm:
+        ours(), other()
+    pairs = [(ours(), other()) for _ in range(runs)]
+    return Pairs([mine for mine, _ in pairs], [theirs for _, theirs in pairs])
 
 
-def compare_times(
-    title: str,
-    ours: Callable[[], float],
-    peer: Callable[[], float],
-    *,
-    runs: int = RUNS,
-    peer_name: str = "imgtool",
-) -> None:
-    """The same of two functions that do one run and tell its seconds."""
-    ours(), peer()  # warm-up
-    print(_line(title, [(ours(), peer()) for _ in range(runs)], peer_name))
+def commands(ours: Sequence[str], other: Sequence[str], *, runs: int = RUNS) -> Pairs:
+    """Two whole processes in turn."""
+    return in_turn(lambda: run(ours), lambda: run(other), runs=runs)
 
 
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def calls(ours: Callable[[], object], other: Callable[[], object], *, runs: int = RUNS) -> Pairs:
+    """Two functions in this process in turn."""
+    return in_turn(lambda: timed(ours), lambda: timed(other), runs=runs)
+
+
+def timed(function: Callable[[], object]) -> Run:
+    """One call of a function in this process; its peak memory is not known (0)."""
+    wall, cpu = time.perf_counter(), time.process_time()
     function()
-    return time.perf_counter() - start
-
-
-def _line(title: str, pairs: Sequence[tuple[float, float]], peer_name: str) -> str:
-    ours, peer = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    return f"{title:<44} ours {ours * 1e3:7.1f} ms  {peer_name} {peer * 1e3:7.1f} ms  ours : {peer_name} {ratio:5.2f}"
+    return Run(time.perf_counter() - wall, time.process_time() - cpu, 0)

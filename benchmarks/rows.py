@@ -42,7 +42,7 @@ class Goal:
     def aim_text(self) -> str:
         """The aim for people: "at most 0.6 (CPU)"."""
         unit = self.unit if self.judged == "ours" else f"({self.judged})"
-        return f"at {'least' if self.at_least else 'most'} {self.aim:g} {unit}".rstrip()
+        return f"at {'least' if self.at_least else 'most'} {self.aim:.3g} {unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def figure(value: float, unit: str) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A ratio, or a dash."""
-    return "-" if value is None else f"{value:.2f}"
+    """A ratio in three digits, or a dash."""
+    return "-" if value is None else f"{value:#.3g}".rstrip(".")
 
 
 def lines(results: Iterable[Result]) -> list[str]:

@@ -112,6 +112,10 @@ def _its_wire(wire: str, port: str) -> tuple[SMPTransport, str]:
 
     if wire == "pty":
         return SMPSerialTransport(), port
+    if wire == "raw":
+        from smpclient.transport.serial import SMPSerialRawTransport
+
+        return SMPSerialRawTransport(), port
     if wire == "ble":
         from smpclient.transport.bumble import SMPBumbleTransport
 

@@ -22,6 +22,7 @@ from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import build
 from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.smp import cbor
+from smpdfu.smp.framing import RawFraming
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.message import HEADER_SIZE, Header
 from smpdfu.virtual.boot.bootloader import BootKeys
@@ -125,6 +126,12 @@ def on_pty(device: CountingDevice, setting: Setting) -> AbstractAsyncContextMana
     return served(lambda ready: serve_pty(device, ready))
 
 
+def on_raw(device: CountingDevice, setting: Setting) -> AbstractAsyncContextManager[str]:
+    """A pseudo terminal without a console: bare messages."""
+    device.traffic = setting.traffic
+    return served(lambda ready: serve_pty(device, ready, framing=RawFraming()))
+
+
 def on_udp(device: CountingDevice, setting: Setting) -> AbstractAsyncContextManager[str]:
     """A UDP port on loopback."""
     device.traffic = setting.traffic
@@ -142,7 +149,7 @@ async def on_ble(device: CountingDevice, setting: Setting) -> AsyncIterator[str]
 
 
 Wire = Callable[[CountingDevice, Setting], AbstractAsyncContextManager[str]]
-WIRES: dict[str, Wire] = {"pty": on_pty, "udp": on_udp, "ble": on_ble}
+WIRES: dict[str, Wire] = {"pty": on_pty, "raw": on_raw, "udp": on_udp, "ble": on_ble}
 
 
 async def serve(lines: asyncio.Queue[str]) -> None:

@@ -122,7 +122,7 @@ def command_tree() -> Any:
     """The commands of ``smpdfu``, as the option parser knows them."""
     from typer.main import get_command
 
-    from smpdfu.cli.app.main import build_app
+    from smpdfu.cli.app.typer_app import build_app
 
     return get_command(build_app())
 

@@ -18,7 +18,7 @@ OURS = re.compile(r"`smpdfu |`package |(?:^|[\s(`'])--[a-z][a-z-]+|[\s(`]-[a-zA-
 # Kept, each with its reason.
 FOREIGN = {
     "image/files.py": "an option of objcopy",
-    "image/keys/keys.py": "options of ssh-keygen",
+    "image/keys/pem_text.py": "options of ssh-keygen",
     "untrusted/programs.py": "a script for /bin/sh",
     "image/signing/build.py": "imgtool's names for the values of a signing job, which smpdfu-imgtool prints, too",
     "image/signing/spec.py": "as in build.py",

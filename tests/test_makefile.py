@@ -110,8 +110,34 @@ def test_every_test_is_run_by_make_test(ready: Path) -> None:
 
 def test_the_help_names_every_command_for_people(ready: Path) -> None:
     said = make(ready, target="help")
-    for command in ("demo", "check", "test", "lint", "bench", "chaos", "mutants", "fuzz", "dist", "clean"):
+    commands = (
+        "demo",
+        "check",
+        "test",
+        "lint",
+        "bench",
+        "bench-quick",
+        "peers",
+        "chaos",
+        "mutants",
+        "fuzz",
+        "dist",
+        "clean",
+    )
+    for command in commands:
         assert f"make {command} " in said
+
+
+def test_bench_gives_one_table_and_bench_quick_its_short_form(ready: Path) -> None:
+    assert "-m benchmarks --only bench_sign\n" in make(ready, "-n", "BENCH_ARGS=--only bench_sign", target="bench")
+    quick = make(ready, "-n", target="bench-quick")
+    assert "-m benchmarks --quick" in quick
+    assert "benchmarks.peers" not in quick, "a build of the peers takes minutes"
+
+
+def test_bench_builds_the_peers_first(ready: Path) -> None:
+    said = make(ready, "-n", target="bench")
+    assert said.index("-m benchmarks.peers") < said.index("-m benchmarks ")
 
 
 def test_ci_runs_lint_and_all_tests_and_ends_with_their_summary(root: Path, tmp_path: Path) -> None:
@@ -159,3 +185,16 @@ def test_make_names_the_program_that_apt_waits_for(project: Path, tmp_path: Path
     name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
     assert f"apt waits up to 300 s for {name} (pid {os.getpid()}), which holds {lock}" in found
     assert "apt-get -o DPkg::Lock::Timeout=300 install" in found
+
+
+@pytest.mark.parametrize("target", ["check", "test"])
+def test_what_the_tests_start_finds_its_modules_compiled(ready: Path, target: str) -> None:
+    python = ready / ".venv" / "bin" / "python"
+    for program in ("ruff", "mypy"):
+        (ready / ".venv" / "bin" / program).symlink_to("/bin/true")
+    python.unlink()
+    python.write_text('#!/bin/sh\necho "bytecode: $PYTHONPYCACHEPREFIX, not: $PYTHONDONTWRITEBYTECODE."\n')
+    python.chmod(0o755)
+    stamp(ready)
+    said = make(ready, "-o", "softhsm", "-o", "dbus", "-o", "shells", target=target, PYTHONDONTWRITEBYTECODE="1")
+    assert f"bytecode: {ready / '.venv' / 'pycache'}, not: ." in said

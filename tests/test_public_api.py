@@ -146,8 +146,8 @@ def functions_of(name: str) -> Iterator[Any]:
 def types_of(function: Any) -> set[type]:
     """The classes of ours in the annotations of a function or a class."""
     hidden = {name: getattr(smpdfu, name) for name in public()} | {"Self": typing.Self}
-    for module in ("smpdfu.image.signing.compress", "smpdfu.image.signers.remote"):  # imported there for types alone
-        hidden |= vars(import_module(module))
+    for module in ("signing.compress", "signing.encrypt", "signers.remote"):  # imported there for types alone
+        hidden |= vars(import_module(f"smpdfu.image.{module}"))
     hints = typing.get_type_hints(function, localns=hidden)
     return {one for hint in hints.values() for one in types_in(hint) if one.__module__.startswith("smpdfu")}
 

@@ -17,7 +17,7 @@ from smpdfu.errors import FormatError, ImageError, KeyFileError
 from smpdfu.image import hexfile, nrf5340
 from smpdfu.image.hexfile import Segment
 from smpdfu.image.inspect.identify import FileKind, identify
-from smpdfu.untrusted.files import open_output, read_start
+from smpdfu.untrusted.files import mentions, open_output, read_start
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import PrivateKey, PublicKey
@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 StrPath = str | os.PathLike[str]
+Contents = bytes | tuple[bytes | bytearray, ...]
+"""What a file gets: its bytes, or pieces of them in order, which are not copied together."""
 
 # All addresses in order, each region with the core whose firmware lies there; "" for what belongs to none.
 _REGIONS = (
@@ -206,7 +208,7 @@ def split_cores(firmware: Firmware) -> CoreSplit:
 
 def write_file_atomic(
     path: StrPath,
-    data: bytes,
+    data: Contents,
     *,
     mode: int = 0o644,
     overwrite: bool = True,
@@ -227,7 +229,7 @@ def write_file_atomic(
 
 
 def write_files_atomic(
-    files: Mapping[StrPath, bytes],
+    files: Mapping[StrPath, Contents],
     *,
     mode: int = 0o644,
     overwrite: bool = True,
@@ -249,7 +251,7 @@ def write_files_atomic(
             with _errors_of(path):
                 if os.path.exists(target) and not os.path.isfile(target):
                     with open_output(target) as file:
-                        file.write(data)
+                        file.writelines(_pieces(data))
                     continue
                 beside.append((path, f"{target}.{os.urandom(4).hex()}.part", target))
                 _write_new(beside[-1][1], data, kept_mode(target, mode))
@@ -278,21 +280,28 @@ def kept_mode(path: StrPath, mode: int) -> int:
 
 
 # The armour and the first lines behind it: a firmware that can read PEM has the words, and no key behind them.
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}")
+_KEY_WORDS = b"PRIVATE KEY-----"
+_PRIVATE_KEY = rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}"
 
 
 def holds_private_key(path: StrPath) -> bool:
     """True for a file of ours with a private key in PEM; False also for what cannot be read, or is no regular file."""
     try:
-        return os.path.isfile(path) and _PRIVATE_KEY.search(read_start(path, MAX_KEY_BYTES)) is not None
+        if not (os.path.isfile(path) and mentions(path, _KEY_WORDS, MAX_KEY_BYTES)):
+            return False
+        return re.search(_PRIVATE_KEY, read_start(path, MAX_KEY_BYTES)) is not None
     except OSError:
         return False
 
 
-def _write_new(path: str, data: bytes, mode: int) -> None:
+def _pieces(data: Contents) -> tuple[bytes | bytearray, ...]:
+    return data if isinstance(data, tuple) else (data,)
+
+
+def _write_new(path: str, data: Contents, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        file.writelines(_pieces(data))
         file.flush()
         os.fsync(file.fileno())
 
@@ -359,12 +368,12 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 
 def parse_key(pem: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> PrivateKey | PublicKey:
     """The key in the bytes of a PEM file that is called ``name``; otherwise as ``read_key_file``."""
-    from smpdfu.image.keys import keys  # here: it loads cryptography, and most files are no keys
+    from smpdfu.image.keys import keys, pem_text  # here: it loads cryptography, and most files are no keys
 
-    if hint := keys.ssh_hint(pem, shlex.quote(name)):
+    if hint := pem_text.ssh_hint(pem, shlex.quote(name)):
         raise KeyFileError(f"{name}: {hint}", name)
     try:
-        return keys.load_key(pem, ask() if keys.is_encrypted(pem) else None)
+        return keys.load_key(pem, ask() if pem_text.is_encrypted(pem) else None)
     except KeyFileError as error:
         raise type(error)(f"{name}: {error}", name) from None
 

@@ -288,7 +288,11 @@ class Image:
 
     def to_bytes(self) -> bytes:
         """The image as it lies in the slot, without padding or trailer."""
-        return b"".join((*self.hashed_parts(), area_bytes(TLV_INFO_MAGIC, self.unprotected, self.endian)))
+        return b"".join(self.parts())
+
+    def parts(self) -> tuple[bytes, ...]:
+        """``to_bytes()`` in pieces, without copying the payload."""
+        return (*self.hashed_parts(), area_bytes(TLV_INFO_MAGIC, self.unprotected, self.endian))
 
     def hashed_parts(self) -> tuple[bytes, ...]:
         """What the image hash covers, in order, without copying the payload: header to end of the protected area.

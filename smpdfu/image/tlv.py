@@ -68,12 +68,27 @@ ENCRYPTION_KEY_TYPES = (
     TlvType.ENC_X25519,
     TlvType.ENC_X25519_SHA512,
 )
+# What a TLV with a wrapped content key has besides the key itself: see the rows of ``signing/encrypt.py``.
+_WRAPPING_BYTES = {
+    TlvType.ENC_KW: 8,
+    TlvType.ENC_EC256: 65 + 32,
+    TlvType.ENC_X25519: 32 + 32,
+    TlvType.ENC_X25519_SHA512: 32 + 64,
+}
+_RSA2048_BYTES = 256
 _KNOWN_TYPES = frozenset(int(kind) for kind in TlvType)
 
 
 def tlv_name(kind: int) -> str:
     """``"SHA256"``, or ``"0x00a0"`` for a type that MCUboot does not define."""
     return TlvType(kind).name if kind in _KNOWN_TYPES else f"0x{kind:04x}"
+
+
+def wrapped_key_size(kind: int, key_size: int) -> int:
+    """Bytes of a TLV with a content key of ``key_size`` bytes; RSA hides the key in its own."""
+    if kind == TlvType.ENC_RSA2048:
+        return _RSA2048_BYTES
+    return _WRAPPING_BYTES[TlvType(kind)] + key_size
 
 
 @dataclass(frozen=True, slots=True)

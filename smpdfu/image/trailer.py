@@ -278,8 +278,9 @@ def pad_to_slot(image: bytes, padding: Padding) -> bytes:
             len(image),
             limit,
         )
-    slot = bytearray([padding.erased_value]) * padding.slot_size
-    slot[: len(image)] = image
-    for offset, data in writes:
-        slot[offset : offset + len(data)] = data
-    return bytes(slot)
+    erased, end = bytes([padding.erased_value]), 0
+    pieces = []
+    for offset, data in ((0, image), *writes):
+        pieces += [erased * (offset - end), data]
+        end = offset + len(data)
+    return b"".join((*pieces, erased * (padding.slot_size - end)))

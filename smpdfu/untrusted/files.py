@@ -55,17 +55,43 @@ def read_start(path: StrPath, limit: int) -> bytes:
     Raises ``OSError`` with ``path`` in it; so for a named pipe that sends nothing for ``FIRST_BYTE_S``, and later for
     ``SILENCE_S``.
     """
-    data = bytearray()
+    chunks: list[bytes] = []
+    left = limit
     with open_input(path) as file:
-        waits = _is_named_pipe(path, os.fstat(file.fileno()).st_mode)
-        while len(data) < limit:
-            if waits and not _has_bytes(file, SILENCE_S if data else FIRST_BYTE_S):
+        status = os.fstat(file.fileno())
+        waits = _is_named_pipe(path, status.st_mode)
+        # One read takes all of a regular file: pieces of it would have to be copied together.
+        most = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        while left > 0:
+            if waits and not _has_bytes(file, SILENCE_S if chunks else FIRST_BYTE_S):
                 raise OSError(errno.EINVAL, _SILENT, os.fspath(path))
-            chunk = os.read(file.fileno(), min(limit - len(data), _CHUNK_BYTES))
+            chunk = os.read(file.fileno(), min(left, max(most, _CHUNK_BYTES)))
             if not chunk:
                 break
-            data += chunk
-    return bytes(data)
+            chunks.append(chunk)
+            left -= len(chunk)
+            most = 0
+    return b"".join(chunks)
+
+
+def mentions(path: StrPath, word: bytes, limit: int) -> bool:
+    """Return whether ``word`` is in the first ``limit`` bytes of a regular file, which are not held in memory.
+
+    Raises ``OSError`` with ``path`` in it.
+    """
+    kept = len(word) - 1  # of the piece before: the word may begin in one piece and end in the next
+    buffer = bytearray(kept + _CHUNK_BYTES)
+    view = memoryview(buffer)
+    with open_input(path) as file:
+        while limit > 0:
+            size = file.raw.readinto(view[kept : kept + limit])  # type: ignore[attr-defined]
+            if not size:
+                break
+            if buffer.find(word, 0, kept + size) >= 0:
+                return True
+            view[:kept] = bytes(view[size : size + kept])
+            limit -= size
+    return False
 
 
 def _has_bytes(file: BinaryIO, seconds: float) -> bool:

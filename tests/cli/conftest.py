@@ -72,13 +72,13 @@ def smpdfu() -> Call:
     """``smpdfu`` in process; the tree of its commands, which takes longest, is made once."""
     from typer.main import get_command
 
-    from smpdfu.cli.app import main
+    from smpdfu.cli.app import main, typer_app
 
-    commands = get_command(main.build_app())
+    commands = get_command(typer_app.build_app())
 
     def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(main, "build_app", lambda words: commands)
+            patch.setattr(typer_app, "build_app", lambda words: commands)
             main.run()
 
     return lambda *arguments: call(run, "smpdfu", arguments)

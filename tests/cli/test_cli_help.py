@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from smpdfu import __version__
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.main import build_app
 from smpdfu.cli.app.man_page import escaped
 from smpdfu.cli.app.tree import COMMANDS, RELEASE, UPDATE
+from smpdfu.cli.app.typer_app import build_app
 from smpdfu.cli.terminal.examples import EXAMPLES
 
 if TYPE_CHECKING:

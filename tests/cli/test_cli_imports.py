@@ -19,6 +19,7 @@ DECLARING = {"app/command.py", "app/completion.py", "imgtool/commands.py"}
 # Files whose functions import when they are called, as a whole, and why.
 LATE = {
     "terminal/show.py": "it loads rich where something is drawn, and --json draws nothing",
+    "image/key_files.py": "it loads cryptography where a key is given, and verify needs none",
     "terminal/values.py": "--help names its functions, and reads no image",
 }
 
@@ -26,8 +27,11 @@ LATE = {
 EXCEPTIONS = {
     ("app/advice_by_code.py", "outcome_words"),
     ("app/connection.py", "open_client"),
-    ("app/findings.py", "findings_shown"),
-    ("app/main.py", "run"),
+    ("app/main.py", "_leave_with"),
+    ("app/main.py", "_run"),
+    ("app/quick.py", "run_words"),
+    ("app/typer_app.py", "run_words"),
+    ("terminal/lazy_typer.py", "__getattr__"),
     ("fleet/live_view.py", "__rich_console__"),
     ("fleet/live_view.py", "drawn"),
     ("image/pack/from_files.py", "pack"),
@@ -38,6 +42,8 @@ EXCEPTIONS = {
     ("imgtool/sign.py", "_spec"),
     ("imgtool/words.py", "no_such_option"),
     ("keys/passphrase.py", "read_private"),
+    ("inspect/slot.py", "__rich_console__"),
+    ("terminal/answers.py", "__rich__"),
     ("terminal/help.py", "examples_of"),
     ("terminal/interrupt.py", "run_async"),
     ("terminal/outputs.py", "check_outputs"),
@@ -45,7 +51,6 @@ EXCEPTIONS = {
     ("virtual/new.py", "_new_demo"),
     ("virtual/new.py", "_of_build"),
     ("virtual/serve.py", "_ble"),
-    ("virtual/view.py", "rendered"),
 }
 
 

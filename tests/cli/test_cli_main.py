@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 from smpdfu import __version__, errors
 from smpdfu.cli.app import ending, main
 from smpdfu.cli.app.advice import advice
-from smpdfu.cli.app.command import Connection, Interrupted, command
+from smpdfu.cli.app.command import Connection, Interrupted
 from smpdfu.cli.app.connection import resolve
-from smpdfu.cli.terminal import show
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.app.typer_app import fill
+from smpdfu.cli.terminal import lazy_typer, show
 
 
 def all_errors() -> list[type[errors.SmpdfuError]]:
@@ -147,18 +149,20 @@ def test_a_device_error_says_group_code_and_what_to_do() -> None:
 
 @dataclass(frozen=True)
 class Pair:
-    left: Annotated[int, typer.Option("--left", help="left")]
-    right: Annotated[str, typer.Option("--right", help="right")] = "r"
+    left: Annotated[int, lazy_typer.Option("--left", help="left")]
+    right: Annotated[str, lazy_typer.Option("--right", help="right")] = "r"
 
 
 def test_a_dataclass_parameter_becomes_options() -> None:
-    app, seen = typer.Typer(), []
+    group, seen = Group(), []
 
-    @command(app, "go")
-    async def go(word: Annotated[str, typer.Argument()], pair: Pair, out: show.Output) -> None:
+    @command(group, "go")
+    async def go(word: Annotated[str, lazy_typer.Argument()], pair: Pair, out: show.Output) -> None:
         """Go."""
         seen.append((word, pair, out.json))
 
+    app = typer.Typer()
+    fill(app, group)
     result = CliRunner().invoke(app, ["w", "--left", "3", "--json"])
     assert result.exit_code == 0, result.output
     assert seen == [("w", Pair(3, "r"), True)]
@@ -166,13 +170,14 @@ def test_a_dataclass_parameter_becomes_options() -> None:
 
 
 def test_ctrl_c_is_not_swallowed_by_the_option_parser() -> None:
-    app = typer.Typer()
+    group, app = Group(), typer.Typer()
 
-    @command(app, "go")
+    @command(group, "go")
     async def go() -> None:
         """Go."""
         raise KeyboardInterrupt
 
+    fill(app, group)
     with pytest.raises(Interrupted):
         CliRunner().invoke(app, [], standalone_mode=True)
 

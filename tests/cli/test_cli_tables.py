@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,3 +170,47 @@ def test_a_row_without_styles_is_put_together_as_one_with_styles(rows: list[list
         plain = [line.plain for line in tables._lines(row, (9, 5, 18), 3)]
         assert plain == [line.plain for line in tables._lines(others, (9, 5, 18), 3)]
         assert plain == [line.plain for line in tables._lines([*row[:styled], *others[styled:]], (9, 5, 18), 3)]
+
+
+TEXTS = st.text(st.sampled_from("ab 0-,.\t\n[]/\\:─é\u4e00"), max_size=12)
+VALUES = TEXTS | st.none() | st.booleans() | st.binary(max_size=20) | TEXTS.map(Path) | TEXTS.map(show.Good)
+ANSWERS = st.recursive(
+    TEXTS.map(words)
+    | st.lists(st.tuples(TEXTS, VALUES), max_size=4).map(facts)
+    | st.tuples(TEXTS, st.lists(st.tuples(VALUES, VALUES), max_size=4)).map(
+        lambda made: table(made[0], ("a", "column"), made[1])
+    ),
+    lambda parts: st.lists(parts, max_size=3).map(lambda found: stacked(*found)),
+    max_leaves=4,
+)
+
+
+@given(ANSWERS, st.sampled_from(["utf-8", "ascii"]))
+def test_a_pipe_gets_from_us_what_rich_would_write(answer: RenderableType, encoding: str) -> None:
+    ours, riches = (io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace") for _ in range(2))
+    with redirect_stdout(ours):
+        Output().emit({}, lambda: answer)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(riches):
+        patch.setattr(show, "_plain_lines", lambda answer, stream: None)
+        Output().emit({}, lambda: answer)
+    riches.flush()
+    assert ours.buffer.getvalue() == riches.buffer.getvalue()
+
+
+@given(TEXTS)
+def test_a_message_in_a_pipe_is_what_rich_would_write(text: str) -> None:
+    ours, riches = io.StringIO(), io.StringIO()
+    with redirect_stderr(ours):
+        tell(text, style="red")
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(riches):
+        patch.setattr(show, "_plain_lines", lambda answer, stream: None)
+        tell(text, style="red")
+    assert ours.getvalue() == riches.getvalue()
+
+
+def test_rich_draws_in_a_pipe_that_counts_as_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with redirect_stdout(io.StringIO()) as stream:
+        Output().emit({}, lambda: words(show.Good("done")))
+    assert "\x1b[32m" in stream.getvalue()

@@ -249,7 +249,7 @@ def test_smpdfu_sign_has_every_option_of_imgtools() -> None:
     from typer.core import TyperGroup
     from typer.main import get_command
 
-    from smpdfu.cli.app.main import build_app
+    from smpdfu.cli.app.typer_app import build_app
     from smpdfu.cli.imgtool.parser import parser_of
 
     commands = get_command(build_app())

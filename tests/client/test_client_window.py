@@ -207,6 +207,15 @@ def test_a_lost_request_costs_less_than_the_timeout() -> None:
     assert (lossy.seconds - good.seconds) / lossy.result.retries < 0.2
 
 
+def test_a_wire_that_loses_one_message_in_a_hundred_keeps_several_in_flight() -> None:
+    server = replace(MUTE, buffers=4)
+    good, *lossy = (
+        upload(LONG, server, replace(udp(15), loss=loss, seed=seed)).seconds
+        for loss, seed in [(0.0, 0), *((0.005, seed) for seed in range(8))]
+    )
+    assert max(lossy) <= good * 2
+
+
 def test_a_pause_of_the_device_is_borne() -> None:
     pausing = replace(QUICK, page=1 << 15, page_s=0.9)
     outcome = upload(DATA, pausing, serial(30))

@@ -34,6 +34,12 @@ def test_files_are_written_and_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["new.bin", "out.bin"]
 
 
+def test_pieces_are_written_in_their_order(tmp_path: Path) -> None:
+    path, pieces = tmp_path / "out.bin", (b"head", bytes(100_000), b"", b"tail")
+    write_file_atomic(path, pieces)
+    assert path.read_bytes() == b"".join(pieces)
+
+
 @posix
 def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []

@@ -14,7 +14,8 @@ from smpdfu.errors import FormatError, KeyFileError
 from smpdfu.image import hexfile
 from smpdfu.image.files import MAX_KEY_BYTES, read_key_file
 from smpdfu.image.keys import kdf
-from smpdfu.image.keys.keys import MAX_PEM_BLOCK_BYTES, PrivateKey, PublicKey, generate, load_key
+from smpdfu.image.keys.keys import PrivateKey, PublicKey, generate, load_key
+from smpdfu.image.keys.pem_text import MAX_PEM_BLOCK_BYTES
 from smpdfu.image.signers import Surroundings, open_signer, shown_key
 
 

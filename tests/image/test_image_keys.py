@@ -29,10 +29,10 @@ from smpdfu.image.keys.keys import (
     PrivateKey,
     PublicKey,
     generate,
-    is_encrypted,
     load_key,
     load_private,
 )
+from smpdfu.image.keys.pem_text import is_encrypted
 
 PASSPHRASE = b"correct horse"
 

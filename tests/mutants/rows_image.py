@@ -42,7 +42,7 @@ ROWS = (
     # Keys.
     Mutant(KEYS, "deterministic_signing=True", "deterministic_signing=False", IN_KEYS),
     Mutant(KEYS, "        except (InvalidSignature, ValueError):  # ValueError", "        except InvalidSignature:  # ValueError", ("tests/image/test_image_signature.py",)),
-    Mutant(KEYS, "if len(block[1]) > MAX_PEM_BLOCK_BYTES:", "if False:", IN_BOUNDS),
+    Mutant("smpdfu/image/keys/pem_text.py", "if len(block[1]) > MAX_PEM_BLOCK_BYTES:", "if False:", IN_BOUNDS),
     Mutant("smpdfu/image/keys/kdf.py", "if size > MAX_SCRYPT_BYTES or more[0] > _MAX_PARALLEL:", "if size > MAX_SCRYPT_BYTES:", IN_BOUNDS),
     Mutant("smpdfu/image/keys/kdf.py", "if most > MAX_ITERATIONS else", "if False else", IN_BOUNDS),
     Mutant("smpdfu/image/hexfile.py", "if len(text) > MAX_ODD_BYTES:", "if False:", IN_BOUNDS),

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smpdfu.smp.transfer.sizes import STRETCH
 from smpdfu.smp.transfer.trips import FLOOR, RoundTrips
-from smpdfu.smp.transfer.window import BARS, EVEN, HOLD, SAMPLES, SHORTEST_GAP_S, STRETCH, Fault, Window
+from smpdfu.smp.transfer.window import BARS, EVEN, HOLD, SAMPLES, SHORTEST_GAP_S, Fault, Window
 
 TRIP_S = 0.03
 
@@ -36,9 +37,9 @@ class Run:
         self.window.fault(self.now, kind)
         return self.window.size
 
-    def grow_to(self, size: int) -> None:
+    def grow_to(self, size: int, trip_s: float = TRIP_S) -> None:
         for _ in range(200):
-            if self.answers(1) == size:
+            if self.answers(1, trip_s) == size:
                 return
         raise AssertionError(f"it never came to {size}")
 
@@ -56,6 +57,20 @@ def test_it_begins_with_one_and_doubles_while_round_trips_are_flat() -> None:
     sizes = [run.window.size, *(run.answers(1) for _ in range(12))]
     assert sorted(set(sizes)) == [1, 2, 4, 7]
     assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize(
+    ("short_s", "size"), [(TRIP_S - 0.001, 7), (TRIP_S * 0.7, 3), (TRIP_S / 2, 1), (TRIP_S * 1.2, 2), (0.0, 1)]
+)
+def test_one_answer_is_enough_if_a_short_request_took_about_as_long(short_s: float, size: int) -> None:
+    run = Run(Window(8, bound=7, least_trip_s=short_s))
+    assert run.answers(1) == size
+
+
+def test_as_many_as_share_the_round_trip_are_the_first_step() -> None:
+    run = Run(Window(4, least_trip_s=TRIP_S - 0.001))
+    assert [run.answers(1) for _ in range(3)] == [3, 3, 3]
+    assert run.fault() == 2
 
 
 def test_it_grows_by_one_when_requests_begin_to_queue() -> None:
@@ -239,12 +254,34 @@ def test_an_answer_that_comes_after_all_takes_the_fault_back() -> None:
 
 
 def test_faults_that_the_wire_does_not_explain_end_it() -> None:
-    run = Run(Window(4))
-    run.grow_to(3)
+    run, trip_s = Run(Window(4)), 0.003  # so short that little is gained between the two
+    run.grow_to(3, trip_s)
     run.fault()
-    run.grow_to(3)
+    run.grow_to(3, trip_s)
     assert run.fault() == 1
-    assert run.answers(3000) == 1
+    assert run.answers(3000, trip_s) == 1
+
+
+def test_faults_that_cost_less_than_was_gained_since_the_last_one_do_not() -> None:
+    run = Run(Window(4, bound=3))
+    run.grow_to(3)
+    for _ in range(5):
+        run.answers(40)
+        assert run.fault() == 2
+        run.grow_to(3)
+
+
+def test_where_bytes_get_lost_a_fault_counts_whatever_was_gained() -> None:
+    run = Run(Window(4, bound=3, probes=3))
+    sizes = []
+    for _ in range(2):
+        while run.window.size < 3:
+            run.answers(1)
+            if run.window.asks or run.window.wants_page:
+                run.window.probe_heard(page=run.window.wants_page)
+        run.answers(40)
+        sizes.append(run.fault())
+    assert sizes == [2, 1]
 
 
 def test_faults_that_the_wire_has_as_well_do_not() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.untrusted import files
-from smpdfu.untrusted.files import open_input, open_output, open_stream, read_start
+from smpdfu.untrusted.files import mentions, open_input, open_output, open_stream, read_start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with names")
 
@@ -32,6 +32,35 @@ def test_the_beginning_of_a_file(tmp_path: Path) -> None:
     assert read_start("/dev/zero", 100_000) == bytes(100_000)
     with open_input(path) as file:
         assert file.read(3) == b"\0\1\2"
+
+
+def test_a_regular_file_takes_one_read_and_one_that_finds_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    read = os.read
+
+    def noted(descriptor: int, size: int) -> bytes:
+        sizes.append(size)
+        return read(descriptor, size)
+
+    path = tmp_path / "file"
+    path.write_bytes(bytes(300_000))
+    monkeypatch.setattr(os, "read", noted)
+    assert read_start(path, 1 << 20) == bytes(300_000)
+    assert len(sizes) == 2
+    assert read_start(path, 10) == bytes(10)
+    assert sizes[2:] == [10]
+
+
+@pytest.mark.parametrize("before", [0, 5, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, (2 << 16) - 3, 199_990])
+def test_a_word_is_found_wherever_the_pieces_end(tmp_path: Path, before: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(before) + b"the words" + bytes(70_000))
+    assert mentions(path, b"the words", 1 << 20)
+    assert mentions(path, b"the words", before + 9)
+    assert not mentions(path, b"the words", before + 8)
+    assert not mentions(path, b"the lords", 1 << 20)
 
 
 def test_what_is_no_file_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from smpdfu.virtual.chip.flash import PowerCut, Tear
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 
 if TYPE_CHECKING:
+    from tests.virtual.torn import Contents, contents_of, load, torn_contents
     from tests.virtual.virtual_bench import (
         DECRYPTION,
         NET_SIGNING,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         small_simultaneous,
     )
 else:
+    from torn import Contents, contents_of, load, torn_contents
     from virtual_bench import (
         DECRYPTION,
         NET_SIGNING,
@@ -144,8 +146,7 @@ class Update:
         keys = BootKeys((SIGNING.public,), decryption, net_verifiers=(NET_SIGNING.public,), options=options)
         self.bench = Bench(layout_of(self.case, self.sizes), keys)
         self._prepare()
-        self.contents = {name: dict(flash.pages()) for name, flash in self.bench.chip.flashes.items()}
-        self.before = self.state()
+        self.contents, self.before = contents_of(self.bench.chip), self.state()
 
     def _prepare(self) -> None:
         bench, case = self.bench, self.case
@@ -175,8 +176,7 @@ class Update:
 
     def restore(self) -> None:
         """Go back to the eve."""
-        for name, flash in self.bench.chip.flashes.items():
-            flash.load(self.contents[name])
+        load(self.bench.chip, self.contents)
 
     def boot(self, *cuts: int, tear: Tear = Tear.LOWER) -> Version | None:
         """Boot, cut at the operation given, again with the next cut, until a boot ends. The version that runs then."""
@@ -248,30 +248,65 @@ class Tally:
         return sum(self.verdicts.values())
 
 
+@dataclass(frozen=True)
+class Booted:
+    """What became of a device: the version that runs, and what its flash holds."""
+
+    version: Version | None
+    contents: Contents
+    state: State
+
+
+@dataclass
+class Boots:
+    """The boots of one device; those that begin with the same contents are one boot."""
+
+    update: Update
+    known: dict[object, Booted] = field(default_factory=dict)
+
+    def after(self, contents: Contents) -> Booted:
+        """A boot that is not cut."""
+        begin = tuple(tuple(pages.items()) for pages in contents.values())
+        if begin not in self.known:
+            load(self.update.bench.chip, contents)
+            self.known[begin] = self.now(self.update.boot())
+        return self.known[begin]
+
+    def now(self, version: Version | None) -> Booted:
+        """The device as it is."""
+        return Booted(version, contents_of(self.update.bench.chip), self.update.state())
+
+
 def sweep(update: Update, cuts: Iterable[tuple[tuple[int, ...], Tear]]) -> Tally:
     """Cut the power at each of ``cuts`` (operations of one boot after another), boot, look.
 
     After ``test`` one more boot must bring back what ran before; ``reverted`` counts those.
     """
-    tally = Tally(update.case)
+    tally, boots, cuts = Tally(update.case), Boots(update), list(cuts)
     update.restore()
-    assert update.boot() == update.case.wanted
-    expected = update.state()
+    single = [(operations[0], tear) for operations, tear in cuts if len(operations) == 1]
+    torn = torn_contents(update.bench.chip, update.boot, single)
+    expected = boots.after(update.contents)
+    assert expected.version == update.case.wanted
     for operations, tear in cuts:
-        update.restore()
-        version = update.boot(*operations, tear=tear)
-        verdict = judge(update, version, expected)
+        if len(operations) == 1:
+            found = boots.after(torn[operations[0], tear])
+        else:
+            update.restore()
+            found = boots.now(update.boot(*operations, tear=tear))
+        verdict = judge(update, found, expected.state)
         tally.verdicts[verdict] += 1
         tally.examples.setdefault(verdict, (operations, tear))
         if update.case.begin == "test" and update.case.mode is not SwapMode.OVERWRITE_ONLY and verdict == Verdict.SAME:
-            tally.reverted += update.boot() == OLD and _running(update.state()) == _running(update.before)
+            back = boots.after(found.contents)
+            tally.reverted += back.version == OLD and _running(back.state) == _running(update.before)
     return tally
 
 
-def judge(update: Update, version: Version | None, expected: State) -> Verdict:
+def judge(update: Update, booted: Booted, expected: State) -> Verdict:
     """What became of the device."""
-    found = update.state()
-    if version is None:
+    found = booted.state
+    if booted.version is None:
         return Verdict.NEITHER
     if _running(found) == _running(expected) and update.case.mode is SwapMode.OVERWRITE_ONLY:
         return Verdict.MARKED if any(one.secondary.magic == "good" for one in found) else Verdict.SAME

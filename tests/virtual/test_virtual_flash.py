@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.virtual.chip.flash import Area, Flash, FlashError, PowerCut, Tear
+from smpdfu.virtual.chip.flash import Area, Flash, FlashError, PowerCut, Tear, Times
 from smpdfu.virtual.chip.layout import Region
 
 BASE, PAGE, PAGES = 0x1000, 64, 4
@@ -190,3 +190,46 @@ def test_an_area_counts_from_its_start_and_ends_at_its_end() -> None:
     ):
         with pytest.raises(FlashError, match="leave middle"):
             outside()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, SIZE // 4 - 1), st.sampled_from((b"\0", b"\x5a", b"\xff"))), max_size=3),
+    st.integers(-8, SIZE + 8),
+    st.integers(0, SIZE + 8).flatmap(lambda size: st.binary(min_size=size, max_size=size)),
+    st.sampled_from((4, 8, 12, 64)),
+    st.none() | st.integers(0, 20),
+    st.sampled_from(Tear),
+)
+def test_pieces_at_once_are_as_pieces_one_after_the_other(
+    before: list[tuple[int, bytes]], start: int, data: bytes, piece: int, after: int | None, tear: Tear
+) -> None:
+    """Contents, errors, counts, times and the power: nothing tells the two apart."""
+    seen = []
+    for at_once in (True, False):
+        flash = small_flash()
+        flash.times = Times(program_s=0.1)
+        for word, filling in before:
+            flash.program(BASE + 4 * word, filling * 4) if flash.read(BASE + 4 * word, 4) == b"\xff" * 4 else None
+        flash.power.cut_after, flash.power.tear = after, tear
+        error: Exception | None = None
+        try:
+            if at_once:
+                flash.program_pieces(BASE + start, data, piece)
+            else:
+                for done in range(0, len(data), piece):
+                    flash.program(BASE + start + done, data[done : done + piece])
+        except (FlashError, PowerCut) as raised:
+            error = raised
+        counts = flash.operations, flash.power.operations, flash.power.cut_after
+        seen.append((flash.read(BASE, SIZE), repr(error), str(error), counts, flash.busy_s))
+    assert seen[0] == seen[1]
+
+
+def test_erased_flash_takes_all_pieces_at_once() -> None:
+    """Else the test above compares one way with itself."""
+    flash = small_flash()
+    flash.program = lambda address, data: pytest.fail("one piece was programmed by itself")  # type: ignore[method-assign]
+    flash.power.cut_after = 16
+    flash.program_pieces(BASE, bytes(PAGE), 4)
+    assert (flash.operations, flash.power.operations, flash.power.cut_after) == (16, 16, 0)
+    assert flash.read(BASE, 2 * PAGE) == bytes(PAGE) + b"\xff" * PAGE

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         random_cuts,
         sweep,
     )
+    from tests.virtual.torn import contents_of, torn_contents
 else:
     from sweep import (
         NEW,
@@ -50,6 +51,7 @@ else:
         random_cuts,
         sweep,
     )
+    from torn import contents_of, torn_contents
 
 SMALLEST = Sizes(old=5000, new=3000, sectors=5)
 GROWING = Sizes(old=3000, new=5000, sectors=5)
@@ -87,6 +89,23 @@ def test_a_cut_is_continued_by_every_generation_of_loaders(case: Case, record_pr
 def test_however_the_operation_is_torn(mode: SwapMode, record_property: Record) -> None:
     update = Update(Case(mode, "test"), GROWING)
     record_property("power cuts", assert_whole(sweep(update, every_operation(update.operations()))))
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=("plain", "encrypted"))
+@pytest.mark.parametrize("mode", SwapMode)
+def test_a_boot_that_is_cut_leaves_what_one_that_is_not_cut_had_there(mode: SwapMode, encrypted: bool) -> None:
+    update = Update(Case(mode, "permanent", encrypted), SMALLEST)
+    cuts = [(operation, tear) for (operation,), tear in every_operation(update.operations())]
+    update.restore()
+    torn = torn_contents(update.bench.chip, update.boot, cuts)
+    assert sorted(torn) == sorted(cuts)
+    for operation, tear in cuts:
+        update.restore()
+        update.bench.chip.power.cut_after, update.bench.chip.power.tear = operation, tear
+        update.bench.net.power_off()
+        with pytest.raises(PowerCut):
+            update.bench.boot()
+        assert contents_of(update.bench.chip) == torn[operation, tear]
 
 
 @pytest.mark.parametrize("begin", ["test", "permanent", "revert"])

@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 AgentFile = Annotated[
@@ -23,15 +22,15 @@ AgentFile = Annotated[
 TOPICS = ("files", "server", "devices")
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``agent`` to ``app``."""
-    agent = typer.Typer(no_args_is_help=True, help="Run a gateway for hawkBit: poll, install, report.")
+    agent = Group("Run a gateway for hawkBit: poll, install, report.")
     command(agent, "run")(run)
     command(agent, "once")(once)
     command(agent, "status")(status)
     command(agent, "doctor")(doctor)
     command(agent, "unit")(unit)
-    app.add_typer(agent, name="agent")
+    app.add_group("agent", agent)
 
 
 async def run(agent: AgentFile, out: Output) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
-
 from smpdfu.agent.gateway_doctor import examine_gateway
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.app.findings import findings_shown
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import NotReadyError
 from smpdfu.local.doctor.checks import Level

@@ -8,8 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.agent.description.authentication import check_secret_file
 from smpdfu.agent.management.access import ManagementAccess, password_login, token_login
 from smpdfu.agent.management.checks import PublishTrust
@@ -21,6 +19,7 @@ from smpdfu.agent.management.wish import ActionKind, RolloutWish
 from smpdfu.cli.agent.publish_view import PublishView
 from smpdfu.cli.app.ending import conclude, conclude_events
 from smpdfu.cli.terminal import interruption
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.image.signers.secret import secret_from_env, secret_from_file
 from smpdfu.local.state.limits import no_core_file

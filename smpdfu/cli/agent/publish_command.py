@@ -8,15 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.agent.publish_options import NameOptions, RolloutOptions, ServerOptions, TrustedKeys
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.trust_options import NsibOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``publish`` to ``app``."""
     command(app, "publish")(publish)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from smpdfu.cli.terminal import lazy_typer as typer
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import PublicKey

@@ -3,87 +3,103 @@
 A command is a short function, plain or ``async``. Its parameters are typer's, except that a parameter whose type is a
 frozen dataclass stands for all of that dataclass's fields: each field becomes an option, and the function gets the
 whole dataclass. So forty options are declared once and passed as one thing.
+
+Two readers of a command line use these declarations: ``quick.py`` and, through ``typer_app.py``, typer. Both end in
+``perform``.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.tree import Tree, listing
 from smpdfu.cli.terminal import interrupt
-from smpdfu.cli.terminal.help import CONNECTION, SETTINGS, HelpCommand
+from smpdfu.cli.terminal import lazy_typer as typer
+from smpdfu.cli.terminal.lazy_typer import CONNECTION
 from smpdfu.errors import LinkError
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
+
+REQUIRED = inspect.Parameter.empty
+"""The default of a parameter that must be given."""
 
 
 class Interrupted(BaseException):
     """Ctrl-C in a command. It is not KeyboardInterrupt, because the option parser turns that into exit code 1."""
 
 
-def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as the command ``name`` of ``app``; the function itself stays as it is."""
+class Parameter(NamedTuple):
+    """A value that a command takes: the type and the declaration are in ``hint``, an ``Annotated``."""
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        how: dict[str, Any] = {"cls": HelpCommand, "context_settings": SETTINGS} | settings
-        if isinstance(app, Tree):
-            how |= listing(name)
-        if not isinstance(app, Tree) or app.takes(name):
-            app.command(name, **how)(flatten(function))
-        return function
-
-    return register
+    name: str
+    hint: Any
+    default: Any
 
 
-def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that takes the fields of ``function``'s dataclass parameters one by one, and runs coroutines."""
+class Declared(NamedTuple):
+    """What a command takes, one by one, and by parameter the dataclasses that some of it goes into: type, fields."""
+
+    function: Callable[..., Any]
+    parameters: list[Parameter]
+    groups: Mapping[str, tuple[Any, list[str]]]
+
+
+def declared(function: Callable[..., Any]) -> Declared:
+    """Read the signature of a command."""
     hints = get_type_hints(function, include_extras=True)
+    found = Declared(function, [], {})
     groups: dict[str, tuple[Any, list[str]]] = {}
-    flat: list[inspect.Parameter] = []
-    for parameter in inspect.signature(function).parameters.values():
-        hint = hints[parameter.name]
+    for one in inspect.signature(function).parameters.values():
+        hint = hints[one.name]
         if is_dataclass(hint):
-            spread = _spread(hints[parameter.name])
-            groups[parameter.name] = (hint, [one.name for one in spread])
-            flat += spread
+            spread = _spread(hints[one.name])
+            groups[one.name] = (hint, [field.name for field in spread])
+            found.parameters.extend(spread)
         else:
-            flat.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
+            found.parameters.append(Parameter(one.name, hint, one.default))
+    return found._replace(groups=groups)
 
-    def run(**values: Any) -> None:
-        _refuse_no_numbers(values)
-        arguments = {
-            name: kind(**{field: values.pop(field) for field in names}) for name, (kind, names) in groups.items()
-        }
-        outcome = None
-        interrupt.let_through()
-        try:
-            outcome = function(**arguments, **values)
-            if inspect.iscoroutine(outcome):
-                interrupt.run_async(outcome)
-            interrupt.ignore()
-        except KeyboardInterrupt:
-            interrupt.ignore()
-            if inspect.iscoroutine(outcome):
-                outcome.close()  # it may not even have begun
-            raise Interrupted from None
-        except LinkError as error:
-            _tell_where(error, arguments)
-            raise
 
-    run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
-    run.__annotations__ = {one.name: one.annotation for one in flat}
-    run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # the documented way to give one
-    return run
+@cache
+def _spread(kind: Any) -> list[Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        Parameter(field.name, hints[field.name], REQUIRED if field.default is MISSING else field.default)
+        for field in fields(kind)
+    ]
+
+
+def perform(call: Declared, values: dict[str, Any]) -> None:
+    """Call a command with the values of its parameters; run it if it is a coroutine. Raises Interrupted at Ctrl-C."""
+    from smpdfu.cli.terminal.show import note
+
+    note.cache_clear()
+    _refuse_no_numbers(values)
+    arguments = {
+        name: kind(**{field: values.pop(field) for field in names}) for name, (kind, names) in call.groups.items()
+    }
+    outcome = None
+    interrupt.let_through()
+    try:
+        outcome = call.function(**arguments, **values)
+        if inspect.iscoroutine(outcome):
+            interrupt.run_async(outcome)
+        interrupt.ignore()
+    except KeyboardInterrupt:
+        interrupt.ignore()
+        if inspect.iscoroutine(outcome):
+            outcome.close()  # it may not even have begun
+        raise Interrupted from None
+    except LinkError as error:
+        _tell_where(error, arguments)
+        raise
 
 
 def _refuse_no_numbers(values: dict[str, Any]) -> None:
@@ -98,20 +114,6 @@ def _tell_where(error: LinkError, arguments: dict[str, Any]) -> None:
     for argument in arguments.values():
         if error.address is None and isinstance(argument, Connection):
             error.address = argument.address()
-
-
-@cache
-def _spread(kind: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(kind, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=hints[field.name],
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-        )
-        for field in fields(kind)
-    ]
 
 
 @dataclass(frozen=True, slots=True)

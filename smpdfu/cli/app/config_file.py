@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.connect import parse_address
 from smpdfu.errors import ConnectError
 from smpdfu.link.ble.controllers import check_controller, serial_port_of

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import typer
-
 from smpdfu.cli.app.config_file import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import note
 from smpdfu.connect import Address, client_for, nearby, parse_address
 from smpdfu.errors import ConnectError

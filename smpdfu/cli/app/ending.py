@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.terminal.show import Output, StdoutGone, print_json, print_json_line, tell
 from smpdfu.errors import (
@@ -53,6 +51,14 @@ from smpdfu.errors import (
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+class Leave(Exception):  # noqa: N818 - it may be no error
+    """The end of a command whose answer is printed: nothing is said any more."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 EXIT_UNEXPECTED = 1
@@ -148,4 +154,4 @@ def fail(out: Output, error: SmpdfuError) -> NoReturn:
     """End with the exit code of ``error``. With ``--json``, the printed document has the error already."""
     if not out.json:
         raise error
-    raise typer.Exit(exit_code(error))
+    raise Leave(exit_code(error))

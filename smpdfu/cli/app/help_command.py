@@ -6,19 +6,16 @@ import platform
 import sys
 from typing import Annotated, Any
 
-import typer
-from typer.main import get_command
-
 from smpdfu import __version__
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
-from smpdfu.cli.terminal.help import write_connection
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts
 
 _ANY_DEVICE_COMMAND = "list"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the commands to ``app``."""
     command(app, "help")(show_help)
     command(app, "version")(version)
@@ -50,11 +47,10 @@ def show_help(
 
 
 def context_of(wanted: str | None) -> Any:
-    """The context of ``smpdfu`` itself; ``wanted`` as ``Tree`` takes it."""
-    from smpdfu.cli.app.main import build_app  # here: it builds the tree that this module is part of
+    """The context of ``smpdfu`` itself; ``wanted``: see ``commands_for``."""
+    from smpdfu.cli.app.typer_app import commands_for
 
-    root: Any = get_command(build_app(None if wanted is None else [wanted]))
-    return root.make_context("smpdfu", [], resilient_parsing=True)
+    return commands_for(None if wanted is None else [wanted]).make_context("smpdfu", [], resilient_parsing=True)
 
 
 def below(ctx: Any, word: str) -> Any:
@@ -68,6 +64,8 @@ def below(ctx: Any, word: str) -> Any:
 
 def connection_help() -> str:
     """Return the help of the connection options."""
+    from smpdfu.cli.terminal.help import write_connection
+
     ctx = below(context_of(_ANY_DEVICE_COMMAND), _ANY_DEVICE_COMMAND)
     formatter = ctx.make_formatter()
     formatter.write_text(

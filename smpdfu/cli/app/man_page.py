@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Any
 
 from smpdfu import __version__
-from smpdfu.cli.terminal.help import CONNECTION, examples_of, parameters
+from smpdfu.cli.terminal.help import examples_of, parameters
+from smpdfu.cli.terminal.lazy_typer import CONNECTION
 
 
 def man_page(root: Any) -> str:

@@ -1,4 +1,4 @@
-"""The tree of commands: a table. A call imports and builds its own branch only, which is where a start-up spends time.
+"""The tree of commands: a table. A call imports its own branch only, which is where a start-up spends time.
 
 ``smpdfu --help`` needs the table alone and imports no command.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import typer
-
-from smpdfu.cli.terminal.help import HelpGroup
+from smpdfu.cli.app.groups import Group
 
 COMPLETE_VAR = "_SMPDFU_COMPLETE"
 """The variable by which a shell asks for completion; empty, it asks for nothing."""
@@ -31,7 +29,7 @@ class Row(NamedTuple):
 
 COMMANDS: Mapping[str, Row] = {
     "scan": Row(UPDATE, "computer.commands", "List the devices in reach: serial ports, BLE and virtual devices."),
-    "list": Row(UPDATE, "slots.commands", "Show what is in the slots: version, hash and flags."),
+    "list": Row(UPDATE, "slots.list_command", "Show what is in the slots: version, hash and flags."),
     "update": Row(UPDATE, "update.update", "Update both cores from a package."),
     "upload": Row(UPDATE, "slots.commands", "Upload an image, and with --confirm install it."),
     "test": Row(UPDATE, "slots.commands", "Mark an image for a test at the next boot."),
@@ -45,11 +43,13 @@ COMMANDS: Mapping[str, Row] = {
     "publish": Row(UPDATE, "agent.publish_command", "Publish a package in hawkBit."),
     "secure-dfu": Row(UPDATE, "securedfu.commands", "Make, show and send packages for the bootloader of the nRF5 SDK."),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
-    "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
+    "sign": Row(RELEASE, "image.sign_command", "Sign an image and, with -E, encrypt it."),
     "seal": Row(RELEASE, "nsib.commands", "Put the seal of b0 or b0n behind a firmware."),
     "provision": Row(RELEASE, "nsib.commands", "Make and read the provisioning data of b0 and b0n."),
-    "verify": Row(RELEASE, "image.commands", "Check whether a bootloader would accept an image."),
-    "inspect": Row(RELEASE, "image.commands", "Show what a file is, what is in it, and what you can do with it."),
+    "verify": Row(RELEASE, "image.verify_command", "Check whether a bootloader would accept an image."),
+    "inspect": Row(
+        RELEASE, "image.inspect_command", "Show what a file is, what is in it, and what you can do with it."
+    ),
     "key": Row(RELEASE, "keys.commands", "Make keys, and write them in the form that a bootloader needs."),
     "info": Row(DEVICE, "slots.commands", "Show what the device reports about itself."),
     "erase": Row(DEVICE, "slots.commands", "Erase a slot; without options, the one that does not run."),
@@ -99,54 +99,17 @@ _MODULES: Mapping[str, str] = {name: row.module for name, row in COMMANDS.items(
 }
 
 
-class TreeGroup(HelpGroup):
-    """The commands in the order of the table."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands."""
-        return [name for name in _MODULES if name in self.commands]
-
-    def instead(self, ctx: Any, word: str) -> str:
-        """What a person may mean by a word that is no command."""
-        if word.lower() in OTHER_WORDS:
-            return "`smpdfu update PACKAGE` updates both cores; `smpdfu upload IMAGE --confirm` installs one image."
-        return super().instead(ctx, word)
+def registered(wanted: str = "") -> Group:
+    """The command ``wanted`` as its module declares it; empty: all commands."""
+    root = Group(wanted=wanted)
+    for module in dict.fromkeys(module for name, module in _MODULES.items() if root.takes(name)):
+        import_module(f"smpdfu.cli.{module}").register(root)
+    return root
 
 
-class Tree(typer.Typer):
-    """An app that takes only the commands which this run needs.
-
-    ``wanted`` is the one command that is called; None: all of them, whole; "": all of them by name and summary, without
-    their options, which is what ``--help`` shows.
-    """
-
-    def __init__(self, wanted: str | None = None, **settings: Any) -> None:
-        super().__init__(cls=TreeGroup, **settings)
-        self.wanted = wanted
-
-    def takes(self, name: str) -> bool:
-        """Is this command part of the run?"""
-        return not self.wanted or self.wanted == name
-
-    def add_typer(self, typer_instance: typer.Typer, *, name: str | None = None, **settings: Any) -> None:
-        """Add a group of commands, if the run needs it."""
-        if name is None or self.takes(name):
-            super().add_typer(typer_instance, name=name, cls=HelpGroup, **settings | listing(name or ""))
-
-    def furnish(self) -> None:
-        """Import the modules that have what is wanted, and let them add their commands."""
-        if self.wanted == "":
-            for name in _MODULES:
-                text = COMMANDS[name].summary if name in COMMANDS else ""
-                self.command(name, help=text, **listing(name))(_nothing)
-            return
-        for module in dict.fromkeys(module for name, module in _MODULES.items() if self.takes(name)):
-            import_module(f"smpdfu.cli.{module}").register(self)
-
-
-def listing(name: str) -> dict[str, Any]:
-    """How ``--help`` lists a command: under its heading, or not at all."""
-    return {"rich_help_panel": COMMANDS[name].group} if name in COMMANDS else {"hidden": True}
+def names() -> tuple[str, ...]:
+    """All names of commands, in the order of the table."""
+    return tuple(_MODULES)
 
 
 def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> str:
@@ -156,6 +119,3 @@ def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.env
         words = line.split()[1:]
     first = next((word for word in words if not word.startswith("-")), "")
     return first if first in _MODULES else ""
-
-
-def _nothing() -> None: ...

@@ -8,17 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 FORMATS = ("auto", "json", "hex", "console", "raw")
 TOPICS = ("serial", "bluetooth")
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the commands to ``app``."""
     for function in (scan, doctor, decode, profiles):
         command(app, function.__name__)(function)

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import typer
-
 from smpdfu.cli.app.ending import error_document, fail
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, print_json_list, print_line
 from smpdfu.errors import FormatError
 from smpdfu.smp.captures import CaptureFormat, Seen, read_capture

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import typer
-
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.app.findings import findings_shown
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import NotReadyError
 from smpdfu.local.doctor import system

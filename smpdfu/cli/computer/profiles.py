@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
 from smpdfu.cli.app.config_file import ConfigFile, config_files, read_config
 from smpdfu.cli.app.connection import address_of
 from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, table, words
 from smpdfu.errors import ImageError
 

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.command import Connection
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.smp.groups.os import DateTimeRead, DateTimeWrite
 

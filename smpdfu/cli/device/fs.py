@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.update.upload_options import TransferOptions
 
@@ -18,16 +18,16 @@ ResumeOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the commands to ``app``."""
-    group = typer.Typer(help="Upload, download and check files in the device's file systems.", no_args_is_help=True)
+    group = Group("Upload, download and check files in the device's file systems.")
     command(group, "upload")(upload)
     command(group, "download")(download)
     command(group, "stat")(stat)
     command(group, "hash")(hash_file)
     command(group, "types")(types)
     command(group, "close")(close)
-    app.add_typer(group, name="fs")
+    app.add_group("fs", group)
 
 
 async def upload(

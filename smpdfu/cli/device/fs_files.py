@@ -10,9 +10,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import typer
-
 from smpdfu.cli.app.command import Connection
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts, table, words

@@ -9,36 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any
 
-import typer
-
-from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.tree import Tree
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.slots.commands import echo
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 Commands = Mapping[str, Callable[..., Any]]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the group ``os`` to ``app``, and the commands of the group under their old names."""
-    if not isinstance(app, Tree) or app.takes("os"):
-        group = typer.Typer(help="Rare commands: echo, clock, threads, memory, raw requests.", no_args_is_help=True)
+    if app.takes("os"):
+        group = Group("Rare commands: echo, clock, threads, memory, raw requests.")
         command(group, "echo")(echo)
         _add(group)
-        app.add_typer(group, name="os")
+        app.add_group("os", group)
     _add(app)
 
 
-def _add(app: typer.Typer) -> None:
+def _add(app: Group) -> None:
     """Add the commands and the groups of the file to ``app``, or what this run needs of them."""
     for name, function in COMMANDS.items():
         command(app, name)(function)
     for name, (text, members) in GROUPS.items():
-        if not isinstance(app, Tree) or app.takes(name):
-            group = typer.Typer(help=text, no_args_is_help=True)
+        if app.takes(name):
+            group = Group(text)
             for member, function in members.items():
                 command(group, member)(function)
-            app.add_typer(group, name=name)
+            app.add_group(name, group)
 
 
 # --- the clock ------------------------------------------------------------------------------------------------------

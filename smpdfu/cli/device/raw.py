@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from smpdfu.cli.app.command import Connection
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interruption import AGAIN, MAY_HAVE_RUN, leaves
 from smpdfu.cli.terminal.show import print_json
 from smpdfu.image.files import read_bounded

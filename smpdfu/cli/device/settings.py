@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Full name of the setting, such as app/interval.")]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the commands to ``app``."""
-    group = typer.Typer(help="Read and write the firmware's settings.", no_args_is_help=True)
+    group = Group("Read and write the firmware's settings.")
     for function in (read, write, delete, commit, load, save):
         command(group, function.__name__)(function)
-    app.add_typer(group, name="settings")
+    app.add_group("settings", group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.command import Connection
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, words
 from smpdfu.image.files import read_bounded, write_file_atomic
 from smpdfu.smp.groups.settings import (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the command to ``app``."""
     command(app, "shell")(shell)
 

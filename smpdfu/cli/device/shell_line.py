@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-import typer
-
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interruption import MAY_HAVE_RUN, leaves
 from smpdfu.cli.terminal.show import Output, words
 from smpdfu.errors import ShellCommandError

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.command import Connection, Interrupted
 from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interruption import leaves
 from smpdfu.cli.terminal.show import Output, table
 from smpdfu.client import ERASE_TIMEOUT_S

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.fleet.cells import csv_lines, utc
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.device_search import affected

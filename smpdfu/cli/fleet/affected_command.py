@@ -8,14 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``affected`` to ``app``."""
     command(app, "affected")(affected)
 

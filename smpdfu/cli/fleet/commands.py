@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.fleet.options import RunOptions
 from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 FleetFile = Annotated[
@@ -25,16 +24,16 @@ FleetFile = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``fleet`` to ``app``."""
-    fleet = typer.Typer(no_args_is_help=True, help="Update many devices: waves, limits, journals, a report.")
+    fleet = Group("Update many devices: waves, limits, journals, a report.")
     command(fleet, "run")(run)
     command(fleet, "pause")(pause)
     command(fleet, "resume")(resume)
     command(fleet, "status")(status)
     command(fleet, "report")(report)
     command(fleet, "repair")(repair)
-    app.add_typer(fleet, name="fleet")
+    app.add_group("fleet", fleet)
 
 
 async def run(fleet: FleetFile, how: RunOptions, trust: TrustOptions, nsib: NsibOptions, out: Output) -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.image.options import word
+from smpdfu.cli.terminal import lazy_typer as typer
 
 _EVIDENCE = "Release evidence of a package (a provenance needs the extra smpdfu[evidence])"
 

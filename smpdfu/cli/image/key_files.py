@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from smpdfu.cli.keys.passphrase import Passphrase, key_bytes, read_key
 from smpdfu.errors import KeyFileError, SigningError
-from smpdfu.image.keys.kek import KEK_SIZES, load_kek
-from smpdfu.image.signing.encrypt import DecryptionKey
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.kek import EncryptionKey
     from smpdfu.image.keys.keys import PublicKey
-    from smpdfu.image.signing.encrypt import Recipient
+    from smpdfu.image.signing.encrypt import DecryptionKey, Recipient
 
 _LONGEST_KEK_FILE = 256
 
@@ -29,6 +27,8 @@ def read_recipient(path: Path, passphrase: Passphrase) -> Recipient:
 
 def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
     """What the device decrypts with: the private key in a PEM file, or an AES-KW key. KeyFileError names the file."""
+    from smpdfu.image.signing.encrypt import DecryptionKey  # here: it loads cryptography
+
     key = _read_encryption_key(path, passphrase)
     if not isinstance(key, DecryptionKey):
         raise KeyFileError(f"{path} holds a public key; decryption needs the private one", str(path))
@@ -49,6 +49,8 @@ def read_trusted(names: Iterable[str]) -> tuple[PublicKey, ...]:
 
 
 def _read_encryption_key(path: Path, passphrase: Passphrase) -> EncryptionKey:
+    from smpdfu.image.keys.kek import KEK_SIZES, load_kek  # here: it loads cryptography
+
     head = key_bytes(path)[:_LONGEST_KEK_FILE]
     if b"-----BEGIN" in head or len(head) == _LONGEST_KEK_FILE or (head[:1] == b"\x30" and len(head) not in KEK_SIZES):
         return read_key(path, passphrase)

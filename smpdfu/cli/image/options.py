@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, SlotGeometry, SwapMode
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.two_pass import as_vector, public_to_sign, show_vector, signers
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError

@@ -7,8 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from smpdfu.cli.image.options import (
     ADDRESS,
     CONTENT,
@@ -24,6 +22,7 @@ from smpdfu.cli.image.options import (
     word,
 )
 from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 
 

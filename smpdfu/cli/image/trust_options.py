@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from smpdfu.cli.terminal import lazy_typer as typer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-import typer
-
 from smpdfu.cli.keys.passphrase import read_key, read_signer
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.image.signing.order import given_signer
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from smpdfu.cli.app.advice_by_code import verdict_words
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.image.options import SlotOptions
 from smpdfu.cli.image.verify_case import Case, Trust
 from smpdfu.cli.image.verify_options import Checks, Memory
 from smpdfu.cli.inspect.contents import ADVICE
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import FormatError
 from smpdfu.image.files import FileKind, identify, read_bounded

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import typer
-
 from smpdfu.cli.app.advice_by_code import verdict_words
 from smpdfu.cli.image.key_files import read_decryption_key, read_verifier
 from smpdfu.cli.inspect.seal import seal_entry, seal_words
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import facts, stacked, table
 from smpdfu.errors import ImageError
 from smpdfu.image.loader_build import LoaderBuild

@@ -8,7 +8,7 @@ from typing import Any
 from smpdfu.cli.inspect.contents import Contents, Pairs
 from smpdfu.cli.inspect.package import multi_image, package
 from smpdfu.image.inspect.foreign import elf_facts, srec_facts, suit_facts, uf2_facts
-from smpdfu.image.keys.keys import is_encrypted
+from smpdfu.image.keys.pem_text import is_encrypted
 from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.image.secure_dfu.facts import packet_facts
 from smpdfu.image.secure_dfu.package import SecureDfuPackage

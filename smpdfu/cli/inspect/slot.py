@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rich.text import Text
-
 from smpdfu.image.trailer import max_image_size_bytes, trailer_size_bytes
 
 if TYPE_CHECKING:
@@ -85,6 +83,8 @@ class Picture:
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines of the picture."""
+        from rich.text import Text  # here: in a picture alone is rich needed
+
         yield Text("Map", style="bold")
         for address, text, style in self.lines(ascii_only=options.ascii_only):
             yield Text.assemble((address, "dim"), " ", (text, style), no_wrap=True, overflow="crop")

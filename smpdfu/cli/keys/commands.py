@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.keys.names import KEY_TYPES
 from smpdfu.cli.keys.options import (
     HashEncoding,
@@ -26,13 +24,14 @@ from smpdfu.cli.keys.options import (
     PrivateFormat,
     PublicEncoding,
 )
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import Output
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the group ``key`` to ``app``, and its commands under imgtool's names."""
-    group = typer.Typer(help="Make keys, and write them in the form that a bootloader needs.", no_args_is_help=True)
+    group = Group("Make keys, and write them in the form that a bootloader needs.")
     commands: dict[str, Callable[..., None]] = {
         "gen": keygen,
         "pub": getpub,
@@ -43,7 +42,7 @@ def register(app: typer.Typer) -> None:
     for name, function in commands.items():
         command(group, name)(function)
         command(app, function.__name__)(function)
-    app.add_typer(group, name="key")
+    app.add_group("key", group)
 
 
 def keygen(

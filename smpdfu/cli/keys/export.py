@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import typer
-
 from smpdfu.cli.keys.names import is_name_suffix
 from smpdfu.cli.keys.options import HashEncoding, KeyText, Language, PassphraseOptions, PrivateFormat, PublicEncoding
 from smpdfu.cli.keys.passphrase import read_key, read_private
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import Output, print_json
 from smpdfu.image.files import write_file_atomic

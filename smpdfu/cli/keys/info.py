@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from smpdfu.cli.keys.make import make_key
 from smpdfu.cli.keys.options import KeyHalf, PassphraseOptions
 from smpdfu.cli.keys.passphrase import key_bytes, read_key
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.image.keys.export import public_key_hash
-from smpdfu.image.keys.keys import PrivateKey, PublicKey, is_encrypted
+from smpdfu.image.keys.keys import PrivateKey, PublicKey
 from smpdfu.image.keys.known_keys import known_key
+from smpdfu.image.keys.pem_text import is_encrypted
 from smpdfu.image.signers import scheme_of, shown_key
 
 

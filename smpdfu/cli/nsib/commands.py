@@ -5,25 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.options import ADDRESS, Release, option
 from smpdfu.cli.image.sign_options import ImageFiles
 from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.nsib.options import ProvisionBuild, ProvisionValues, SealKeys, SealPlace
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import Output
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``seal`` and the group ``provision`` to ``app``."""
     command(app, "seal")(seal)
-    group = typer.Typer(help="Make and read the provisioning data of b0 and b0n.", no_args_is_help=True)
+    group = Group("Make and read the provisioning data of b0 and b0n.")
     command(group, "make")(make)
     command(group, "show")(show)
-    app.add_typer(group, name="provision")
+    app.add_group("provision", group)
 
 
 def seal(files: ImageFiles, who: SealKeys, place: SealPlace, guard: Release, replace: Replace, out: Output) -> None:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.image.options import ADDRESS, KEYS, NUMBER, option, word
 from smpdfu.cli.image.sign_options import FixSig, FixSigPubkey, SigOut, VectorToSign
 from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 
 DATA, BUILD = "The data", "The bootloader"

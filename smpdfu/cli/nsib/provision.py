@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.image.key_files import read_verifier
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.image.files import Segment, encode_firmware, read_firmware, write_file_atomic
 from smpdfu.image.image_file import is_hex, naming

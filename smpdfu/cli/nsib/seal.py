@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.image.two_pass import as_vector, public_to_sign, show_vector, signers
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.image.image_file import is_hex
 from smpdfu.image.nsib.order import Sealed, SealOrder, seal_file, write_vector

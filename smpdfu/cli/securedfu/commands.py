@@ -8,25 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.options import Release
 from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements, SigningKey, Zigbee
 from smpdfu.cli.securedfu.send_options import DfuConnection, SendOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 
 Package = Annotated[Path, typer.Argument(metavar="PACKAGE", help="Secure DFU package (.zip).")]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the group ``secure-dfu`` to ``app``."""
-    group = typer.Typer(help="Make, show and send packages for the bootloader of the nRF5 SDK.", no_args_is_help=True)
+    group = Group("Make, show and send packages for the bootloader of the nRF5 SDK.")
     command(group, "package")(package)
     command(group, "show")(show)
     command(group, "send")(send)
-    app.add_typer(group, name="secure-dfu")
+    app.add_group("secure-dfu", group)
 
 
 def package(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import typer
-
 from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 from smpdfu.image.secure_dfu.init_packet import ValidationType
 from smpdfu.securedfu.making.memory import APPLICATION_STARTS

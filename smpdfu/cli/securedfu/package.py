@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.securedfu.findings import finding_entry, say_findings
 from smpdfu.cli.securedfu.order import read_order
 from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements, SigningKey, Zigbee
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import PlanError

@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from smpdfu.cli.image.options import option
 from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 
 FIRMWARE, REQUIRED, CHECKS, SIGNING = "Firmware", "What the device must have", "Checks", "Keys"

@@ -6,10 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.connection import resolve
 from smpdfu.cli.securedfu.send_options import DfuConnection, SendOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interruption import now_leaves
 from smpdfu.cli.terminal.show import Advance, Good, Output, facts, print_json_line, upload_phase
 from smpdfu.connect import Address, parse_address

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
+from smpdfu.cli.terminal import lazy_typer as typer
 
 _PANEL = "The bootloader"
 """A panel of its own: these are fewer options than those of a connection with SMP."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from smpdfu.cli.app.command import Connection
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.cli.update.slot_table import emit_slots
 from smpdfu.client import ERASE_TIMEOUT_S

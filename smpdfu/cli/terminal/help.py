@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from smpdfu.cli.terminal.lazy_typer import CONNECTION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,13 +19,18 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_
 
 Row = tuple[str, str]
 
-CONNECTION = "Connection"
-"""The panel of the options that every device command has."""
 _FOLDED = [("--port | --ble | --ip | --to", "The device. `smpdfu help connection` shows all connection options.")]
 
 
 class HelpCommand(TyperCommand):
-    """A command whose options are listed by panel."""
+    """A command whose options are listed by panel. A metavar of several words takes as many, again and again."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            words = len((parameter.metavar or "").split())
+            if words > 1:  # typer has no type for lists of pairs
+                parameter.nargs = words
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a usage error that it raises knows of which command."""

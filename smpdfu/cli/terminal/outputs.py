@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.errors import ImageError, KeyFileError
 
 Name = str | Path | None

@@ -1,6 +1,6 @@
 """What people and scripts see: tables, progress, JSON. The only module that formats for people.
 
-The functions load rich when they draw: it takes 30 ms, and neither --json nor --help draws anything.
+rich, which takes 30 ms to load, draws on terminals only: a pipe, --json and --help do without it.
 
 stdout carries the result (a table, or one JSON document with ``--json``); stderr carries progress and messages.
 """
@@ -8,6 +8,7 @@ stdout carries the result (a table, or one JSON document with ``--json``); stder
 from __future__ import annotations
 
 import json as _json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,8 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
+from smpdfu.cli.terminal.answers import Facts, Paragraphs, Stacked, Table, plain
+from smpdfu.cli.terminal.cells import Cell
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
@@ -108,13 +110,27 @@ def _print(answer: RenderableType) -> None:
     if isinstance(answer, str):  # rich would read it as markup, and names from outside may be in it
         answer = words(answer)
     with _stdout() as stdout:
-        target = console()
-        if target.is_terminal:
-            target.print(answer, crop=False)
-            return
-        with target.capture() as captured:
-            target.print(answer)
-        stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+        lines = _plain_lines(answer, stdout)
+        if lines is None:
+            target = console()
+            if target.is_terminal:
+                target.print(answer, crop=False)
+                return
+            with target.capture() as captured:
+                target.print(answer)
+            lines = captured.get().splitlines()
+        stdout.write("".join(line.rstrip() + "\n" for line in lines))
+
+
+def _plain_lines(answer: RenderableType, stream: TextIO) -> list[str] | None:
+    """The lines of an answer in a pipe or a file; None if rich must draw it, as it does on what counts as a terminal.
+
+    The variables are those by which rich is told that a stream is a terminal.
+    """
+    taken = hasattr(stream, "rich_proxied_file")
+    if taken or stream.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE")):
+        return None
+    return plain(answer, "─" if (stream.encoding or "utf-8").lower().startswith("utf") else "-")
 
 
 @contextmanager
@@ -139,7 +155,13 @@ class _AboveLive:
 
 def tell(text: str, style: str = "") -> None:
     """One line on stderr. On a terminal it wraps at blanks; a longer name stays whole."""
-    console(sys.stderr).print(words(door.line(text)), style=style, crop=False)
+    answer = words(door.line(text))
+    lines = _plain_lines(answer, sys.stderr)
+    if lines is None:
+        console(sys.stderr).print(answer, style=style, crop=False)
+    else:
+        sys.stderr.write("".join(line + "\n" for line in lines))
+        sys.stderr.flush()
 
 
 def warn(text: str) -> None:
@@ -155,9 +177,7 @@ def note(text: str) -> None:
 
 def words(text: str) -> RenderableType:
     """A text of one or more lines that came from outside: no markup, nothing that a terminal would obey."""
-    from smpdfu.cli.terminal.tables import paragraphs
-
-    return paragraphs(door.lines(text), style=_style(text))
+    return Paragraphs(door.lines(text), style=_style(text))
 
 
 class Good(str):
@@ -171,7 +191,7 @@ def _style(value: object) -> str:
 
 
 def one_line(text: str) -> Text:
-    """The same for a cell, a name, a title: what is in it can begin no line."""
+    """A text from outside as one line of what rich draws: what is in it can begin no line."""
     from rich.text import Text
 
     return Text(door.line(text))
@@ -248,9 +268,7 @@ def _plain(value: Any) -> Any:
 
 def stacked(*parts: RenderableType) -> RenderableType:
     """Several parts of an answer, one below the other."""
-    from rich.console import Group
-
-    return Group(*parts)
+    return Stacked(parts)
 
 
 def table(
@@ -260,32 +278,30 @@ def table(
 
     A cell of type bytes is a hash: its first 12 digits, or all of them if ``long``. A Path is never broken in two.
     """
-    from smpdfu.cli.terminal.tables import FittingTable
-
     cells = [[_cell(value, long=long) for value in row] for row in rows]
-    return FittingTable(one_line(title), [one_line(column) for column in columns], cells)
+    return Table(door.line(title), [cell(column) for column in columns], cells)
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> RenderableType:
     """One fact a line: name and value in two columns. A hash is shown whole."""
-    from smpdfu.cli.terminal.tables import Facts
-
-    return Facts([(one_line(name), _cell(value, long=True)) for name, value in pairs])
+    return Facts([(cell(name), _cell(value, long=True)) for name, value in pairs])
 
 
-def _cell(value: object, *, long: bool) -> Text:
+def cell(text: str, style: str = "") -> Cell:
+    """A text from outside as one line of a table: what is in it can begin no line."""
+    return Cell(door.line(text), style)
+
+
+def _cell(value: object, *, long: bool) -> Cell:
     if value is None:
-        return one_line("")
+        return cell("")
     if isinstance(value, bool):
-        return one_line("yes" if value else "no")
+        return cell("yes" if value else "no")
     if isinstance(value, bytes):
-        return one_line(value.hex() if long else value.hex()[:HASH_DIGITS])
+        return cell(value.hex() if long else value.hex()[:HASH_DIGITS])
     if isinstance(value, Data):
-        return one_line(value.text(long=long))
-    text = one_line(str(value))
-    text.style = _style(value)
-    text.no_wrap = isinstance(value, Path) or None
-    return text
+        return cell(value.text(long=long))
+    return Cell(door.line(str(value)), _style(value), isinstance(value, Path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
+from smpdfu.cli.terminal.cells import GAPS, RULE_WIDTH, Cell
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-_GAPS = (3, 2)
-"""Blanks between two columns of a table; the second is for a table that does not fit with the first."""
-_RULE_WIDTH = 80
-"""The line below the heads is no wider: in a pipe a row may have hundreds of letters."""
+
+def text_of(cell: Cell) -> Text:
+    """Return a cell's text as rich has it."""
+    return Text(cell.text, style=cell.style, no_wrap=cell.no_wrap or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,6 @@ class Paragraphs:
             for line in _wrapped(whole, _room(options)):
                 line.no_wrap, line.overflow = True, "ignore"
                 yield line
-
-
-def paragraphs(text: str, style: str = "") -> Paragraphs:
-    """Return a text that is no markup, in one style."""
-    return Paragraphs(Text(text, style=style))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class FittingTable:
         room = _room(options)
         columns = list(zip(self.heads, *self.rows, strict=True))
         natural = [max(cell.cell_len for cell in column) for column in columns]
-        gap = next((one for one in _GAPS if _total(natural, one) <= room), _GAPS[-1])
+        gap = next((one for one in GAPS if _total(natural, one) <= room), GAPS[-1])
         widths = natural
         if _total(natural, gap) > room:
             least = [max(map(_least_width, column)) for column in columns]
@@ -68,7 +65,7 @@ class FittingTable:
         for head in self.heads:
             head.stylize("bold")
         yield from _lines(self.heads, widths, gap)
-        rule = min(_total(widths, gap) - 1, _RULE_WIDTH)
+        rule = min(_total(widths, gap) - 1, RULE_WIDTH)
         yield _line(" " + ("-" if options.ascii_only else "─") * rule)
         for row in self.rows:
             yield from _lines(row, widths, gap)
@@ -88,7 +85,7 @@ class Facts:
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """Return the lines of the facts."""
-        gap = _GAPS[-1]
+        gap = GAPS[-1]
         name = max((name.cell_len for name, _ in self.pairs), default=0)
         for pair in self.pairs:
             yield from _lines(pair, (name, max(1, _room(options) - name - gap)), gap, indent=0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-import typer
+from smpdfu.cli.terminal import lazy_typer as typer
 
 _PANEL = "Bootloader"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.connection import resolve
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.loaders.releases import Partitions

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.advice_by_code import finding_advice, finding_words, proof_entry, proof_lines
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Good, HashOutput, Output, stacked, table, words
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.update_options import How
 from smpdfu.cli.update.upload_options import TransferOptions
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``update`` to ``app``."""
     command(app, "update")(update)
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.advice_by_code import next_step_words, proof_lines
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Good, Output, facts
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader

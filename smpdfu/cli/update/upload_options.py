@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from smpdfu.cli.terminal import lazy_typer as typer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import typer
-
 from smpdfu.cli.keys.passphrase import Passphrase, read_key
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.image.files import Firmware, read_firmware
 from smpdfu.image.keys.keys import PrivateKey, PublicKey

@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
@@ -57,13 +56,13 @@ Tearing = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the commands to ``app``."""
-    room = typer.Typer(help="Make, run and inspect virtual nRF5340 devices.", no_args_is_help=True)
+    room = Group("Make, run and inspect virtual nRF5340 devices.")
     for function in (new, run, reset, show, log, delete, load, dump, cut):
         command(room, function.__name__)(function)
     command(room, "list")(list_devices)
-    app.add_typer(room, name="virtual")
+    app.add_group("virtual", room)
     command(app, "tutorial")(tutorial)
 
 

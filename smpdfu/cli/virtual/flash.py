@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.terminal.values import unsigned32
 from smpdfu.cli.virtual.nrf52.flash import load_nrf52, nrf52_parts

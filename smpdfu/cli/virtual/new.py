@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, words
 from smpdfu.cli.virtual.b0 import B0Given, place_b0, read_b0
 from smpdfu.cli.virtual.flash import place
@@ -20,7 +19,7 @@ from smpdfu.cli.virtual.options.secure_dfu import SecureDfuParts
 from smpdfu.cli.virtual.refused_name import refused_name
 from smpdfu.cli.virtual.view import look, rendered, with_holder
 from smpdfu.image.files import Firmware, read_bounded, read_firmware
-from smpdfu.image.keys.keys import is_encrypted
+from smpdfu.image.keys.pem_text import is_encrypted
 from smpdfu.virtual.nrf52.layout import LAYOUTS as NRF52_LAYOUTS
 from smpdfu.virtual.report import Report
 from smpdfu.virtual.store import devices as store_devices

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.virtual.store.names import list_devices
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interrupt import run_async
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.nrf52.run import serve_nrf52

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.virtual.options.wires import Wires
 from smpdfu.cli.virtual.serving import check_ble_interval, no_bumble
 from smpdfu.connect import Address, host_and_port

@@ -9,9 +9,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-import typer
-
 from smpdfu.cli.app.stop_signals import stopped_by_signals
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
 from smpdfu.errors import ConnectError

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-import typer
-
+from smpdfu.cli.app.ending import Leave
 from smpdfu.cli.terminal.show import Output, print_line
 from smpdfu.cli.virtual.demo import Demo, Step
 from smpdfu.cli.virtual.refused_name import refused_name
@@ -19,7 +18,7 @@ _QUESTION = "Press Enter to run it, s and Enter to skip it, q and Enter to stop:
 def run_tutorial(out: Output, name: str, *, run: bool) -> None:
     """Print the commands, and run those that a person wants, or all if ``run``.
 
-    Raises typer.BadParameter if there is no such demo and none can be made, and typer.Exit if a command fails.
+    Raises typer.BadParameter if there is no such demo and none can be made, and Leave if a command fails.
     """
     demo = Demo(name)
     steps = list(demo.steps)
@@ -61,7 +60,7 @@ def _run(line: str) -> None:
     sys.stdout.flush()
     done = subprocess.run(_program(shlex.split(line)), stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise typer.Exit(done.returncode)
+        raise Leave(done.returncode)
 
 
 def _program(words: Sequence[str]) -> list[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from smpdfu.cli.terminal.show import Output, facts, table
+from smpdfu.cli.terminal import lazy_typer as typer
+from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.cli.virtual.nrf52.show import emit, reset_nrf52, row_of
 from smpdfu.errors import ConnectError
 from smpdfu.image.trailer import Trailer
@@ -92,11 +91,9 @@ def with_holder(found: Report) -> dict[str, Any]:
 
 def rendered(found: Report) -> RenderableType:
     """Return the device, both cores and their slots as tables for people."""
-    from rich.console import Group  # here: 45 ms, which --json does not pay
-
     columns = ("slot", "address", "size", "version", "hash", "trailer")
     net = found.net
-    return Group(
+    return stacked(
         facts(
             (
                 ("device", found.name),

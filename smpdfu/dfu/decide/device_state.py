@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from smpdfu.dfu.bootloader_modes import NO_MARKS, RUNS_IN_BOTH_SLOTS, SWAP_MODES
@@ -20,7 +21,7 @@ from smpdfu.image.format import Dependency, TlvType, Version
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.console import BootLog
-from smpdfu.loaders.rules import Build, usual_build
+from smpdfu.loaders.rules import Build, Loader, usual_build
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage
 from smpdfu.smp.groups.os import BootloaderMode
 
@@ -295,27 +296,41 @@ class DeviceState:
     @property
     def builds(self) -> tuple[Build, ...]:
         """The bootloaders that the device may have, built as the SDK builds them."""
-        overwriting = (True, False) if self.swap_mode is None else (self.swap_mode is SwapMode.OVERWRITE_ONLY,)
-        return tuple(
-            usual_build(
-                loader,
-                overwrites=overwrites,
-                by_offset=by_offset,
-                staged=self.scheme is Scheme.STAGED and not self.companions,
-                prevents_downgrade=self.no_downgrade,
-                xip_split=self.external is not None,
-            )
-            for loader in sorted(self.evidence.loaders, key=lambda one: (one.release.version, one.partitions))
-            for overwrites in overwriting
-            for by_offset in self._offsets(overwrites=overwrites, offered=loader.release.by_offset)
+        return _usual_builds(
+            self.evidence.loaders,
+            self.swap_mode,
+            staged=self.scheme is Scheme.STAGED and not self.companions,
+            prevents_downgrade=self.no_downgrade,
+            xip_split=self.external is not None,
         )
 
-    def _offsets(self, *, overwrites: bool, offered: bool) -> tuple[bool, ...]:
-        if overwrites:
-            return (False,)
-        if self.swap_mode is None:
-            return (False, True) if offered else (False,)
-        return (self.swap_mode is SwapMode.OFFSET,)
+
+@lru_cache
+def _usual_builds(
+    loaders: frozenset[Loader], mode: SwapMode | None, *, staged: bool, prevents_downgrade: bool, xip_split: bool
+) -> tuple[Build, ...]:
+    """The builds of these loaders that swap or overwrite so; any way if ``mode`` is None. A fleet has few of them."""
+    return tuple(
+        usual_build(
+            loader,
+            overwrites=overwrites,
+            by_offset=by_offset,
+            staged=staged,
+            prevents_downgrade=prevents_downgrade,
+            xip_split=xip_split,
+        )
+        for loader in sorted(loaders, key=lambda one: (one.release.version, one.partitions))
+        for overwrites in ((True, False) if mode is None else (mode is SwapMode.OVERWRITE_ONLY,))
+        for by_offset in _offsets(mode, overwrites=overwrites, offered=loader.release.by_offset)
+    )
+
+
+def _offsets(mode: SwapMode | None, *, overwrites: bool, offered: bool) -> tuple[bool, ...]:
+    if overwrites:
+        return (False,)
+    if mode is None:
+        return (False, True) if offered else (False,)
+    return (mode is SwapMode.OFFSET,)
 
 
 def mode_of(number: int | None) -> BootloaderMode | None:

@@ -7,7 +7,6 @@ one is ``KeyFileError``. Whatever signs images stands behind the ``Signer`` port
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError, WrongPassphraseError
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys import kdf
+from smpdfu.image.keys import pem_text
 from smpdfu.image.tlv import TlvType
 
 PrivateEncoding = Literal["pkcs8", "openssl"]
@@ -302,57 +301,23 @@ def generate(kind: str) -> PrivateKey:
     return PrivateKey(KINDS[kind], KINDS[kind].generate())
 
 
-def is_encrypted(pem: bytes) -> bool:
-    """True if this key file needs a passphrase."""
-    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem or b"Proc-Type: 4,ENCRYPTED" in pem
-
-
 def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | PublicKey:
     """Read a key file, private or public. If the file is not encrypted, the passphrase is not used.
 
     Raises ``KeyFileError``: not PEM, a key that MCUboot has no use for, a passphrase that is missing or wrong.
     """
-    if hint := ssh_hint(pem):
-        raise KeyFileError(hint)
-    if b"-----BEGIN" not in pem:
-        raise KeyFileError(f"not a PEM key file: {_guess(pem)}")
-    _check_bounds(pem)
+    pem_text.check(pem)
     private = b"PRIVATE KEY-----" in pem
     try:
         raw = _load_private(pem, passphrase) if private else load_pem_public_key(pem)
     except UnsupportedAlgorithm as error:
         raise KeyFileError(f"the key is of a type that is not supported: {error}") from None
     except (ValueError, TypeError):
-        if private and is_encrypted(pem):
+        if private and pem_text.is_encrypted(pem):
             raise WrongPassphraseError("the passphrase does not open this key, or the file is damaged") from None
         raise KeyFileError("the key file is damaged, or is not a key") from None
     kind = _kind_of(raw)
     return PrivateKey(kind, raw) if private else PublicKey(kind, raw)
-
-
-def ssh_hint(pem: bytes, name: str = "FILE") -> str | None:
-    """How to make a key file of what OpenSSH wrote, in one sentence; None for anything else."""
-    if b"-----BEGIN OPENSSH PRIVATE KEY-----" in pem:
-        return (
-            f"this is an OpenSSH private key: `ssh-keygen -p -m PEM -f {name}` rewrites the file as PEM (copy it first)"
-        )
-    if pem.startswith((b"ssh-", b"ecdsa-sha2-")):
-        return f"this is an OpenSSH public key: `ssh-keygen -e -m PKCS8 -f {name}` prints it as PEM"
-    return None
-
-
-# RSA-8192, four times what MCUboot takes, has 6.3 KB; the work to check an RSA key grows with the cube of its length.
-MAX_PEM_BLOCK_BYTES = 8 << 10
-_BLOCK = re.compile(rb"-----BEGIN [^-\r\n]{1,60}-----(.*?)(?=-----|\Z)", re.DOTALL)
-
-
-def _check_bounds(pem: bytes) -> None:
-    """Raise ``KeyFileError`` for a key whose length, or whose passphrase's derivation, would take minutes."""
-    for block in _BLOCK.finditer(pem):
-        if len(block[1]) > MAX_PEM_BLOCK_BYTES:
-            raise KeyFileError(f"the key has more than {MAX_PEM_BLOCK_BYTES >> 10} KiB: no key for MCUboot is so large")
-        if b"BEGIN ENCRYPTED" in block[0] and (reason := kdf.too_costly(block[1])):
-            raise KeyFileError(f"the key cannot be opened in reasonable time: {reason}")
 
 
 def load_private(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
@@ -364,19 +329,11 @@ def load_private(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
 
 
 def _load_private(pem: bytes, passphrase: bytes | None) -> Any:
-    if not is_encrypted(pem):
+    if not pem_text.is_encrypted(pem):
         return load_pem_private_key(pem, None)
     if not passphrase:
         raise PassphraseError("the private key is protected by a passphrase, and none was given")
     return load_pem_private_key(pem, passphrase)
-
-
-def _guess(data: bytes) -> str:
-    if not data:
-        return "the file is empty"
-    if data.startswith(b"\x30"):
-        return "it looks like DER; convert it with `openssl pkey -inform der`"
-    return "it has no -----BEGIN line"
 
 
 _CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}

@@ -16,11 +16,14 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError, SigningError, TooLargeError
-from smpdfu.image.keys.keys import PublicKey
 from smpdfu.image.nrf5340 import OTP
 from smpdfu.image.nsib.seal import raw_public_key
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import PublicKey
 
 DEFAULT_MAX_BYTES = 0x1000
 KEY_HASH_BYTES = 16

@@ -11,13 +11,16 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
 from smpdfu.image.format import IMAGE_MAGIC, Header
-from smpdfu.image.keys.keys import SIGNATURES, PublicHalf, Signer, Verifier
 from smpdfu.image.nsib.firmware_info import VALID, FirmwareInfo, foreign_chip
 from smpdfu.image.signing.ecdsa_form import numbers, to_der
-from smpdfu.image.signing.two_pass import Vector
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import PublicHalf, Signer, Verifier
+    from smpdfu.image.signing.two_pass import Vector
 
 # Third word of the magic: version of the structure (2), chip (53), cryptography (SHA-256 and P-256), a byte each.
 VALIDATION_MAGIC = struct.pack("<III", 0x281EE6DE, 0x86518483, 2 | 53 << 8 | 1 << 16)
@@ -60,6 +63,8 @@ class ValidationInfo:
 
 def raw_public_key(key: PublicHalf) -> bytes:
     """x and y of a P-256 key, 64 bytes; raises ``SigningError`` for a key that b0 and b0n of an nRF53 do not know."""
+    from smpdfu.image.keys.keys import SIGNATURES  # here: who has a key has loaded it already
+
     if key.algorithm is not SIGNATURES[_ALGORITHM]:
         name = next(name for name, algorithm in SIGNATURES.items() if algorithm is key.algorithm)
         raise SigningError(
@@ -124,6 +129,8 @@ def vector_to_sign(firmware: bytes, address: int) -> Vector:
     An ECDSA signature over the payload by SHA-256 is one over the digest. ``seal`` with a ``GivenSigner`` is the second
     pass. Raises ``FormatError`` for firmware that cannot be sealed.
     """
+    from smpdfu.image.signing.two_pass import Vector  # here: it loads cryptography, which checks do not need
+
     check_firmware(firmware, address)
     payload = hashlib.sha256(firmware).digest()
     return Vector(payload, hashlib.sha256(payload).digest())

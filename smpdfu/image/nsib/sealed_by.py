@@ -11,18 +11,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
 
 from smpdfu.errors import KeyFileError, SignatureError
-from smpdfu.image.keys.keys import PublicKey
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.provision import ProvisionedKey, key_hash
 from smpdfu.image.nsib.seal import ValidationInfo, raw_public_key
-from smpdfu.image.signers.remote import public_from_der
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import PublicKey
 
 # SubjectPublicKeyInfo of a P-256 key up to x and y (RFC 5480).
 _SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 
-KnownKey = PublicKey | ProvisionedKey | bytes
+KnownKey: TypeAlias = "PublicKey | ProvisionedKey | bytes"
 """A key that b0 or b0n may have: the key itself, its place in provisioning data, or the 16 bytes of its hash."""
 
 
@@ -91,9 +93,16 @@ def sealed_by(firmware: bytes, keys: Sequence[KnownKey]) -> SealedBy:
     return SealedBy(state, usable[0], found)
 
 
+def public_bytes_of(validation: ValidationInfo) -> bytes:
+    """The public key in a seal as MCUboot has keys built in (DER), whether or not it is one of the curve."""
+    return _SPKI + validation.public_key
+
+
 def public_key_of(validation: ValidationInfo) -> PublicKey:
     """The public key in a seal; raises ``KeyFileError`` when these are no coordinates of a P-256 key."""
-    return public_from_der(_SPKI + validation.public_key, "the key in the seal")
+    from smpdfu.image.signers.remote import public_from_der  # here: it loads cryptography, and few seals are checked
+
+    return public_from_der(public_bytes_of(validation), "the key in the seal")
 
 
 def _verifies(validation: ValidationInfo) -> bool:

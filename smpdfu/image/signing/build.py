@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from smpdfu.errors import ImageError, TooLargeError
 from smpdfu.image.format import ENCRYPTED_FLAGS, HEADER_SIZE, IMAGE_MAGIC, Flag, Header, Image, Tlv, TlvType
 from smpdfu.image.hexfile import Segment
-from smpdfu.image.keys.keys import PublicHalf, Signer
-from smpdfu.image.signing.encrypt import AES_FLAGS, KEY_SIZES, Random, Recipient, ctr, wrap_key
 from smpdfu.image.signing.protected_tlvs import protected_tlvs
 from smpdfu.image.signing.signatures import check_signers, image_hash_type, sign, signer_id
-from smpdfu.image.signing.spec import ImageSpec
+from smpdfu.image.signing.spec import KEY_SIZES, ImageSpec
 from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes, pad_to_slot, trailer_size_bytes
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import PublicHalf, Signer
+    from smpdfu.image.signing.encrypt import Random, Recipient
 
 __all__ = [
     "ImageSpec",
@@ -119,8 +122,11 @@ def _firmware(spec: ImageSpec, payload: bytes) -> bytes:
     return body
 
 
+_AES_FLAGS = {128: Flag.ENCRYPTED_AES128, 256: Flag.ENCRYPTED_AES256}
+
+
 def _flags(spec: ImageSpec, *, encrypted: bool) -> Flag:
-    flags = AES_FLAGS[KEY_SIZES[spec.encrypt_keylen]] if encrypted else Flag(0)
+    flags = _AES_FLAGS[spec.encrypt_keylen] if encrypted else Flag(0)
     for wanted, flag in (
         (spec.load_addr, Flag.RAM_LOAD),
         (spec.rom_fixed, Flag.ROM_FIXED),
@@ -160,6 +166,8 @@ def _compressed(frame: _Frame, signers: Sequence[Signer]) -> Image | None:
 
 def _encrypt(image: Image, spec: ImageSpec, recipient: Recipient, random: Random) -> Image:
     """The image with its payload encrypted (not with ``clear``) and the content key in a TLV, the last one."""
+    from smpdfu.image.signing.encrypt import ctr, wrap_key  # here: it loads cryptography
+
     content_key = random(KEY_SIZES[spec.encrypt_keylen])
     key_tlv = wrap_key(recipient, content_key, random, spec.hmac_sha)
     payload = image.payload if spec.clear else ctr(image.payload, content_key)

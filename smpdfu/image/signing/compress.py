@@ -10,13 +10,13 @@ Reading is bounded: no more than the image says it has, in pieces, with a dictio
 
 from __future__ import annotations
 
-import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image.format import COMPRESSED_FLAGS, HEADER_SIZE, Flag, Header, Image, Tlv, TlvType
+from smpdfu.image.hashes import digest
 from smpdfu.image.tlv import TLV_PROT_INFO_MAGIC, area_bytes, protected_size_bytes
 
 # imgtool's --compression: the flags of the header.
@@ -71,12 +71,16 @@ def _dictionary_size(code: int) -> int:
 
 
 def _filters(flags: Flag, **lzma2: int) -> list[dict[str, Any]]:
+    import lzma  # here: few images are compressed
+
     thumb: list[dict[str, Any]] = [{"id": lzma.FILTER_ARMTHUMB}] if flags & Flag.COMPRESSED_ARM_THUMB else []
     return [*thumb, {"id": lzma.FILTER_LZMA2, **lzma2}]
 
 
 def compress(data: bytes, flags: Flag, how: Lzma) -> bytes:
     """The payload of a compressed image: the header of the stream, and the stream."""
+    import lzma  # here: few images are compressed
+
     chain = _filters(flags, preset=how.preset, dict_size=how.dictsize, pb=how.pb, lc=how.lc, lp=how.lp)
     return how.header() + lzma.compress(data, format=lzma.FORMAT_RAW, filters=chain)
 
@@ -86,6 +90,8 @@ def expand(payload: bytes, flags: Flag, size_bytes: int) -> Iterator[bytes]:
 
     Raises ``FormatError`` for a payload that is no such stream, or has another size.
     """
+    import lzma  # here: few images are compressed
+
     if flags & Flag.COMPRESSED_LZMA1 or not flags & Flag.COMPRESSED_LZMA2:
         raise FormatError("the image is not compressed with LZMA2, the only compression that bootloaders know", 16)
     if len(payload) <= STREAM_HEADER_SIZE or payload[0] > 40:
@@ -133,3 +139,19 @@ def original_parts(image: Image, size_bytes: int) -> Iterator[bytes]:
     yield from expand(image.payload, image.header.flags, size_bytes)
     if kept:
         yield area_bytes(TLV_PROT_INFO_MAGIC, kept, image.endian)
+
+
+def original_hash(image: Image, kind: TlvType, limit: int = LARGEST_FIRMWARE) -> bytes:
+    """The hash of an image as it was before compression; its payload is decrypted, and the hash is that of SHA TLVs.
+
+    Raises ``FormatError`` when nothing good comes out, or more than ``limit`` bytes.
+    """
+    found = next((tlv.data for tlv in image.protected if tlv.type == TlvType.DECOMP_SIZE), None)
+    if found is None:
+        raise FormatError("the image is compressed and does not give its decompressed size (DECOMP_SIZE)")
+    size = int.from_bytes(found, image.endian)
+    header, _ = original_header(image, size)
+    needed = header.hdr_size + size + header.protect_tlv_size
+    if needed > limit:
+        raise FormatError(f"the decompressed image needs {needed} bytes, and only {limit} are available")
+    return digest(kind, original_parts(image, size))

@@ -23,10 +23,9 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
-from smpdfu.image.format import Flag
 from smpdfu.image.keys.kek import KeyEncryptionKey
 from smpdfu.image.keys.keys import PrivateKey, PublicKey
-from smpdfu.image.tlv import Tlv, TlvType, tlv_name
+from smpdfu.image.tlv import Tlv, TlvType, tlv_name, wrapped_key_size
 
 Random = Callable[[int], bytes]
 """Gives that many unpredictable bytes: ``os.urandom``, or in a test something that can be repeated."""
@@ -36,9 +35,6 @@ Recipient = PublicKey | KeyEncryptionKey
 
 DecryptionKey = PrivateKey | KeyEncryptionKey
 """What the device decrypts with."""
-
-KEY_SIZES = {128: 16, 256: 32}
-AES_FLAGS = {16: Flag.ENCRYPTED_AES128, 32: Flag.ENCRYPTED_AES256}
 
 _HKDF_INFO = b"MCUBoot_ECIES_v1"
 _FIRST_COUNTER = bytes(16)
@@ -56,21 +52,14 @@ def ctr(data: bytes, key: bytes) -> bytes:
 class Wrapping:
     """One way to wrap a content key: a row of ``WRAPPINGS``.
 
-    ``hmac_sha`` are the values of imgtool's option that ask for it. The TLV has ``fixed_size`` bytes, and those of the
-    content key where ``holds_key`` (RSA hides it in its own).
+    ``hmac_sha`` are the values of imgtool's option that ask for it.
     """
 
     tlv_type: TlvType
     key_kind: str
     hmac_sha: tuple[str, ...]
-    fixed_size: int
-    holds_key: bool
     wrap: Callable[[Any, bytes, Random], bytes] = field(repr=False)
     unwrap: Callable[[Any, bytes], bytes] = field(repr=False)
-
-    def size(self, key_size: int) -> int:
-        """Bytes of the TLV with a content key of ``key_size`` bytes."""
-        return self.fixed_size + (key_size if self.holds_key else 0)
 
 
 def wrap_key(recipient: Recipient, content_key: bytes, random: Random, hmac_sha: str = "auto") -> Tlv:
@@ -104,7 +93,7 @@ def unwrap_key(tlv: Tlv, key: DecryptionKey, key_size: int) -> bytes:
         raise SigningError(
             f"the content key is wrapped as {tlv_name(tlv.type)}: a key of type {key.kind.name} is wrong"
         )
-    expected = wrapping.size(key_size)
+    expected = wrapped_key_size(tlv.type, key_size)
     if len(tlv.data) != expected:
         raise FormatError(f"the {tlv.name} TLV has {len(tlv.data)} bytes; with AES-{key_size * 8} it has {expected}")
     try:
@@ -178,7 +167,7 @@ def _ecies(
             raise SignatureError(_OTHER_KEY)
         return ctr(wrapped, cipher_key)
 
-    return Wrapping(tlv_type, key_kind, hmac_sha, tag_end, True, wrap, unwrap)
+    return Wrapping(tlv_type, key_kind, hmac_sha, wrap, unwrap)
 
 
 # --- RSA-OAEP and AES-KW --------------------------------------------------------------------------------------------
@@ -211,8 +200,6 @@ _RSA_OAEP = Wrapping(
     TlvType.ENC_RSA2048,
     "rsa-2048",
     ("auto", "256", "512"),  # there is no HMAC in it: imgtool takes any
-    256,
-    False,
     _oaep_encrypt,
     lambda private, data: cast("bytes", private.decrypt(data, _OAEP)),
 )
@@ -220,8 +207,6 @@ _AES_KW = Wrapping(
     TlvType.ENC_KW,
     "aes-kw",
     ("auto", "256", "512"),
-    8,
-    True,
     lambda secret, content_key, _random: aes_key_wrap(secret, content_key),
     aes_key_unwrap,
 )

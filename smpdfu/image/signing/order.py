@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smpdfu.errors import ImageError
+from smpdfu.image import hexfile
 from smpdfu.image.files import Segment, encode_firmware, read_firmware, write_files_atomic
 from smpdfu.image.format import COMPRESSED_FLAGS, IMAGE_MAGIC, SIGNATURE_TYPES, TlvType
 from smpdfu.image.image_file import is_hex, naming
 from smpdfu.image.inspect.not_firmware import objection
 from smpdfu.image.signing.build import build, lay_out, lay_out_segments, output_base
-from smpdfu.image.signing.two_pass import GivenSigner, vector_to_sign
 from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
-    from smpdfu.image.files import Firmware
+    from smpdfu.image.files import Contents, Firmware
     from smpdfu.image.format import Image
     from smpdfu.image.keys.keys import PrivateKey, PublicKey
     from smpdfu.image.signers.remote import RemoteSigner
     from smpdfu.image.signing.encrypt import Recipient
     from smpdfu.image.signing.spec import ImageSpec
+    from smpdfu.image.signing.two_pass import GivenSigner
 
 _LONGEST_SIGNATURE_FILE = 1 << 16
 
@@ -64,6 +65,8 @@ def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
 
     Raises OSError, ImageError for a file that is too large to hold a signature.
     """
+    from smpdfu.image.signing.two_pass import GivenSigner  # here: few images are signed in two passes
+
     data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
     if len(data) > _LONGEST_SIGNATURE_FILE:
         raise ImageError(f"{signature} is not a signature: it is too large")
@@ -123,7 +126,7 @@ def sign(order: Order) -> Signed:
     with naming(order.infile):
         flat = firmware.flat()
         image = build(spec, flat, order.signers, order.recipient, os.urandom)
-    files = [(path, _file_bytes(order, image, firmware, path)) for path in order.outfiles]
+    files = [(path, _contents(order, image, firmware, path)) for path in order.outfiles]
     if order.sig_out is not None:
         files.append((order.sig_out, b64encode(_signature(image))))
     _write(files, order)
@@ -135,11 +138,13 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
 
     Raises ImageError, SigningError, OSError.
     """
+    from smpdfu.image.signing.two_pass import vector_to_sign  # here: few images are signed in two passes
+
     firmware = read_firmware(order.infile)
     with naming(order.infile):
         vector = vector_to_sign(order.spec, firmware.flat(), public, order.recipient)
     data = vector.payload if what == "payload" else vector.digest
-    files = []
+    files: list[tuple[Path, Contents]] = []
     for path in order.outfiles:
         if is_hex(path):
             base = output_base(order.spec, firmware.base, order.hex_addr)
@@ -149,7 +154,7 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
     _write(files, order)
 
 
-def _write(files: list[tuple[Path, bytes]], order: Order) -> None:
+def _write(files: list[tuple[Path, Contents]], order: Order) -> None:
     write_files_atomic(dict(files), replace_keys=order.replace_keys)
 
 
@@ -157,8 +162,8 @@ def _signature(image: Image) -> bytes:
     return next(tlv.data for tlv in image.unprotected if tlv.type in SIGNATURE_TYPES)
 
 
-def _file_bytes(order: Order, image: Image, firmware: Firmware, path: Path) -> bytes:
+def _contents(order: Order, image: Image, firmware: Firmware, path: Path) -> Contents:
     if not is_hex(path):
-        return lay_out(image, order.spec)
+        return lay_out(image, order.spec) if order.spec.padded else image.parts()
     base = output_base(order.spec, firmware.base, order.hex_addr)
-    return encode_firmware(lay_out_segments(image, order.spec, base), path)
+    return hexfile.pieces(lay_out_segments(image, order.spec, base))

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import SigningError
-from smpdfu.image.keys.keys import PublicKey
 from smpdfu.image.keys.known_keys import known_key, known_key_warnings, known_signers
 
 if TYPE_CHECKING:
@@ -49,4 +48,6 @@ def weighed(sentences: tuple[str, ...], *, release: bool) -> tuple[str, ...]:
 
 def _bytes_of(recipient: Recipient) -> bytes:
     """Return what the fingerprint of a key that encrypts is taken of; a symmetric one has no public half."""
+    from smpdfu.image.keys.keys import PublicKey  # here: it loads cryptography, and most images are not encrypted
+
     return recipient.public_bytes if isinstance(recipient, PublicKey) else recipient.raw

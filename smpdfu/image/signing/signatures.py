@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from smpdfu.errors import ImageError
 from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys.keys import PublicHalf, Signer
 from smpdfu.image.signing.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import PublicHalf, Signer
 
 SHA_TYPES = {"256": TlvType.SHA256, "384": TlvType.SHA384, "512": TlvType.SHA512}
 NO_SIGNER = bytes(32)  # imgtool's signer in the boot record of an unsigned image, whatever the hash

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 from smpdfu.errors import ImageError
 from smpdfu.image.format import HEADER_SIZE, TLV_VENDOR_MAX, TLV_VENDOR_MIN, Dependency, Endian, Tlv, Version
 from smpdfu.image.ids import class_id, vendor_id
-from smpdfu.image.signing.encrypt import KEY_SIZES
 from smpdfu.image.tlv import is_distinct
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, align_up, check_alignment
 
@@ -21,6 +20,7 @@ HmacSha = Literal["auto", "256", "512"]
 PublicKeyFormat = Literal["hash", "full"]
 Compression = Literal["disabled", "lzma2", "lzma2armthumb"]
 
+KEY_SIZES = {128: 16, 256: 32}  # of content keys: imgtool's option in bits, and bytes
 MAX_BOOT_RECORD_TYPE = 12  # characters of --boot-record
 LARGEST_HARDWARE_COUNTER = 0xFFFF
 _WORD_MAX = 0xFFFF_FFFF
@@ -82,7 +82,8 @@ class ImageSpec:
     def __post_init__(self) -> None:
         for fault in _faults(self):
             raise ImageError(fault)
-        self.lzma()
+        if self._lzma_values() != _USUAL_LZMA:  # those are good, and most images are not compressed
+            self.lzma()
         try:
             self.real_ids()
             check_alignment(self.align, self.real_max_align)
@@ -139,7 +140,10 @@ class ImageSpec:
         """The parameters of the encoder; ``ImageError`` for what LZMA2 does not have."""
         from smpdfu.image.signing.compress import Lzma  # here: few images are compressed
 
-        return Lzma(
+        return Lzma(*self._lzma_values())
+
+    def _lzma_values(self) -> tuple[int, ...]:
+        return (
             self.compression_lzma_dictsize,
             self.compression_lzma_pb,
             self.compression_lzma_lc,
@@ -179,6 +183,9 @@ class ImageSpec:
             erased_value=self.erased_val,
             endian=self.endian,
         )
+
+
+_USUAL_LZMA = tuple(one.default for one in fields(ImageSpec) if one.name.startswith("compression_lzma_"))
 
 
 def _faults(spec: ImageSpec) -> Iterator[str]:

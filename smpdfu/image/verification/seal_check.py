@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from smpdfu.errors import SigningError
 from smpdfu.image.format import COMPRESSED_FLAGS, Image
 from smpdfu.image.keys.known_keys import known_key
 from smpdfu.image.nrf5340 import NET
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import ValidationInfo, refusal
-from smpdfu.image.nsib.sealed_by import SealedBy, public_key_of
+from smpdfu.image.nsib.sealed_by import SealedBy, public_bytes_of
 from smpdfu.image.nsib.trusted_keys import (
     NO_NSIB_KEYS,
     Nsib,
@@ -81,17 +80,10 @@ def image_seal(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> ImageSeal | None:
 
 def seal_key_warnings(seal: ImageSeal | None, *, release: bool) -> tuple[str, ...]:
     """A sentence if everybody has the key that sealed an image; with ``release``, raises SigningError for that."""
-    name = None if seal is None or seal.validation is None else _known(seal.validation)
+    name = None if seal is None or seal.validation is None else known_key(public_bytes_of(seal.validation))
     if seal is None or name is None:
         return ()
     return weighed((f"the seal for {seal.loader} is made with {name}: anybody can seal with it",), release=release)
-
-
-def _known(validation: ValidationInfo) -> str | None:
-    try:
-        return known_key(public_key_of(validation).public_bytes)
-    except SigningError:  # no point of the curve
-        return None
 
 
 def with_seal(verdict: Verdict, image: Image, nsib: NsibKeys) -> tuple[Verdict, ImageSeal | None]:

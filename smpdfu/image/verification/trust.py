@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from smpdfu.errors import SignatureError
 from smpdfu.image.format import HASH_TYPES, Image, Tlv, TlvType
 from smpdfu.image.hashes import HASHES, digest
-from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import UNKNOWN_BUILD, LoaderBuild
 from smpdfu.image.signing import ecdsa_form
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import Verifier
 
 # The most bytes that a bootloader reads of an ECDSA signature (SIG_BUF_SIZE); the others have one length.
 _LONGEST_ECDSA = 128

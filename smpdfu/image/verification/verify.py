@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
 from smpdfu.image.format import (
@@ -25,18 +25,20 @@ from smpdfu.image.format import (
     TlvType,
 )
 from smpdfu.image.hashes import HASHES, digest
-from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.signing.build import encrypted_key_size, too_large
-from smpdfu.image.signing.compress import LARGEST_FIRMWARE, original_header, original_parts
-from smpdfu.image.signing.encrypt import WRAPPINGS, DecryptionKey, ctr, opens, unwrap_key
+from smpdfu.image.tlv import wrapped_key_size
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
 from smpdfu.image.vector_table import code_start, link_warning
 from smpdfu.image.verification.seal_check import with_seal
 from smpdfu.image.verification.tlv_checks import PACKED_FLAGS, tlv_refusals, tlv_warnings
 from smpdfu.image.verification.trust import Trust, readings
 from smpdfu.image.verification.verdict import Code, Finding, Verdict
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys.keys import Verifier
+    from smpdfu.image.signing.encrypt import DecryptionKey
 
 __all__ = ["Code", "Finding", "Role", "Verdict", "verify"]
 
@@ -204,6 +206,8 @@ class _Case:
         if enc_key is None:
             self._leave_encrypted(found)
             return None
+        from smpdfu.image.signing.encrypt import ctr, opens, unwrap_key  # here: it loads cryptography
+
         offset, tlv = next((one for one in found if opens(enc_key, one[1])), found[0])
         try:
             content_key = unwrap_key(tlv, enc_key, encrypted_key_size(self.image))
@@ -215,9 +219,8 @@ class _Case:
     def _leave_encrypted(self, found: list[tuple[int, Tlv]]) -> None:
         """Without the decryption key: the length of a content key's TLV can be checked, and the payload cannot."""
         size = encrypted_key_size(self.image)
-        sizes = {row.tlv_type: row.size(size) for row in WRAPPINGS}
         both = self.image.header.flags & ENCRYPTED_FLAGS == ENCRYPTED_FLAGS  # refused as such: no length would be right
-        if not both and all(len(tlv.data) != sizes[TlvType(tlv.type)] for _, tlv in found):
+        if not both and all(len(tlv.data) != wrapped_key_size(tlv.type, size) for _, tlv in found):
             offset, tlv = found[0]
             text = f"no {tlv.name} TLV with a key for AES-{size * 8} has {len(tlv.data)} bytes"
             self.refuse(Code.ENCRYPTION_KEY, offset, text)
@@ -331,8 +334,10 @@ class _Case:
         kind = self.trust.hash_type
         if self.refusals or self.plain is None or kind is None:
             return
+        from smpdfu.image.signing.compress import LARGEST_FIRMWARE, original_hash  # here: few images are compressed
+
         try:
-            value = self._decompressed_hash(kind, slot)
+            value = original_hash(self.plain, kind, LARGEST_FIRMWARE if slot is None else slot.size_bytes - 1)
         except FormatError as error:
             self.refuse(Code.DECOMPRESSION, self.image.header.hdr_size, str(error))
             return
@@ -350,20 +355,6 @@ class _Case:
         """The protected TLVs of a type, with their offsets."""
         found = self.image.tlv_offsets()
         return [(offset, tlv) for offset, is_protected, tlv in found if is_protected and tlv.type == kind]
-
-    def _decompressed_hash(self, kind: TlvType, slot: SlotGeometry | None) -> bytes:
-        """The hash of the image as it was before compression; FormatError when nothing good comes out."""
-        assert self.plain is not None
-        sizes = self.protected(TlvType.DECOMP_SIZE)
-        if not sizes:
-            raise FormatError("the image is compressed and does not give its decompressed size (DECOMP_SIZE)")
-        size = int.from_bytes(sizes[0][1].data, self.image.endian)
-        header, _ = original_header(self.image, size)
-        needed = header.hdr_size + size + header.protect_tlv_size
-        limit = slot.size_bytes - 1 if slot is not None else LARGEST_FIRMWARE
-        if needed > limit:
-            raise FormatError(f"the decompressed image needs {needed} bytes, and only {limit} are available")
-        return digest(kind, original_parts(self.plain, size))
 
     def _refuse_other_inside(self, offset: int) -> None:
         text = "the decompressed image does not have the hash that the image gives for it"

@@ -6,7 +6,8 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
     ------------------------------------  ---------------------------------------------------------------------------
     the beginning                         one in flight; where bytes may get lost, until probes are answered
                                           (``Hearing``). Then larger sizes, each on trial, if what a short request
-                                          takes as well, which several share, is worth ``TRIAL_TRIPS`` in the end
+                                          takes as well, which several share, is worth ``TRIAL_TRIPS`` in the end.
+                                          The first is as many as can share it, up to the device's buffers less one
     a size on trial pays: in flight by    it is kept, and the next one is tried: up to the device's buffers less one,
     round trip grows by ``PAYS``          for the answer needs one; two, and later, where it does not tell. That is
                                           twice the size as long as round trips are no longer than with one in flight
@@ -39,12 +40,12 @@ Sources: measured behaviour of Zephyr's and MCUboot's servers.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
 from statistics import median
 
 from smpdfu.smp.transfer.hearing import Hearing, Losses
+from smpdfu.smp.transfer.sizes import STRETCH, Before, Size
 from smpdfu.smp.transfer.trips import RoundTrips
 
 PAYS = 1.04
@@ -55,8 +56,7 @@ EVEN = 0.8
 SPARED = 1
 """Faults with several in flight that are put down to chance."""
 WORTH = 2
-"""Where bytes may get lost, a fault is put down to chance only if as many times what it costs was gained before."""
-STRETCH = 32
+"""A fault is the price of several in flight if these gained as many times what it costs since the last one."""
 BARS = (8, 16, 256, 1024)
 """Answers for which a size is barred: it failed after a good run, then at once for the first, second, ... time."""
 BUDGET, PROBE_BUDGET = 0.03, 0.02
@@ -71,7 +71,6 @@ _FLAT = 1.2
 _BUNCH = 1 / 8  # of the time between answers that are spread evenly
 _IDLE_TRIP_S = 0.012  # below, sends cannot be spread over a round trip
 _TIMER_S = 0.0005  # a timer is later than it should be
-_KEPT = 16
 
 
 class Fault(Enum):
@@ -83,29 +82,6 @@ class Fault(Enum):
     """The device has no buffer for it."""
     SILENCE = "silence"
     """Nothing came back in time."""
-
-
-@dataclass(slots=True)
-class _Size:
-    """What is known of one number in flight. ``run``: answers since it was last chosen, or failed."""
-
-    trips: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    moves: deque[float] = field(default_factory=lambda: deque(maxlen=STRETCH + 1))
-    run: int = 0
-    failures: int = 0
-    disappointments: int = 0
-    barred_until: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What a fault changed, for when it proves to be none."""
-
-    size: int
-    failures: int
-    barred_until: int
-    hearing: Hearing
-    losses: Losses
 
 
 class Window:
@@ -137,7 +113,7 @@ class Window:
         self._hearing = Hearing(probes)
         self._least_trip_s = least_trip_s
         self.trips = RoundTrips(timeout_s)
-        self._sizes = [_Size() for _ in range(max(self._most, 2) + 2)]
+        self._sizes = [Size() for _ in range(max(self._most, 2) + 2)]
         if buffers is None:
             self._sizes[2].barred_until = _PROOF
         self._on_trial = False
@@ -147,7 +123,7 @@ class Window:
         self._sent_at = self._chosen_at = self._moved_at = -1e9
         self._faulty_since: float | None = None
         self._spent_s = self._gained_s = self._gained_before_s = self._alone_s = 0.0
-        self._before: _Before | None = None
+        self._before: Before | None = None
         self._losses = Losses()
 
     # --- when to send -------------------------------------------------------------------------------------------------
@@ -214,8 +190,9 @@ class Window:
         if sent_at < self._chosen_at:
             return  # one that is paid for
         here = self._sizes[size]
-        self._before = _Before(size, here.failures, here.barred_until, replace(self._hearing), replace(self._losses))
-        self._losses.many_faults += kind is not Fault.FULL
+        self._before = Before(size, here.failures, here.barred_until, replace(self._hearing), replace(self._losses))
+        paid = not self._hearing.full and self._gained_since_s >= WORTH * self.overdue_s()
+        self._losses.many_faults += kind is not Fault.FULL and not paid
         if here.run >= _GOOD_RUN and size <= self._room:
             here.failures = 0
         else:
@@ -284,7 +261,7 @@ class Window:
         if size == 1 and here.trips and not self._hearing.proven:
             self.asks = self._may_ask(now, left)
             return
-        if len(here.trips) < 2 or (size == 1 and len(here.trips) < UNSTEADY_SAMPLES and not self._is_steady(here)):
+        if not self._is_known(here):
             return
         if self._on_trial:
             if not self._pays(size):
@@ -305,11 +282,15 @@ class Window:
             self._choose(larger, now)
             self._on_trial, self._base = True, size
 
-    def _is_steady(self, here: _Size) -> bool:
-        """Did answers take about as long each time?"""
-        return max(here.trips) <= UNSTEADY * min(here.trips)
+    def _is_known(self, here: Size) -> bool:
+        """Have enough answers come with as many in flight, or, with one, about as fast as to a short request?"""
+        count = len(here.trips)
+        if self.size > 1 or count >= UNSTEADY_SAMPLES:
+            return count >= 2
+        shortest_s = min(here.trips, default=0.0) if count >= 2 else self._least_trip_s
+        return count > 0 and max(here.trips) <= UNSTEADY * shortest_s
 
-    def _disappoint(self, size: _Size, more: int = 0) -> None:
+    def _disappoint(self, size: Size, more: int = 0) -> None:
         """Bar a size that does not pay, for twice as long each time; ``more``: as often twice as long again."""
         size.barred_until = self._answers + (HOLD << min(size.disappointments + more, 4))
         size.disappointments += 1
@@ -323,16 +304,20 @@ class Window:
         """The usual round trip of the size from which the one on trial was reached."""
         return self._alone_s if self._base == 1 else median(self._sizes[self._base].trips or (0.0,))
 
-    def _slowed(self, here: _Size) -> bool:
+    def _slowed(self, here: Size) -> bool:
         """Do answers come no faster than they did with one in flight?"""
         moves = here.moves
         return len(moves) > STRETCH and (moves[-1] - moves[0]) * PAYS >= STRETCH * self._alone_s > 0
 
     @property
+    def _gained_since_s(self) -> float:
+        """What several in flight gained since the last fault, in seconds."""
+        return self._gained_s - self._gained_before_s
+
+    @property
     def _loses_bytes(self) -> bool:
         """Do more faults come with several in flight than chance and the wire explain?"""
-        gained_s = self._gained_s - self._gained_before_s
-        spared = SPARED if not self._hearing.full or gained_s >= WORTH * self.overdue_s() else 0
+        spared = SPARED if not self._hearing.full or self._gained_since_s >= WORTH * self.overdue_s() else 0
         return self._losses.unexplained > spared
 
     def _doubt(self) -> None:
@@ -343,10 +328,18 @@ class Window:
 
     def _larger(self, size: int) -> int:
         """What may be tried after ``size``."""
-        double = min(2 * size, self._room)
-        if double <= size + 1 or any(one.barred_until for one in self._sizes):
+        if any(one.barred_until for one in self._sizes):
             return size + 1
-        return double if self._flat(median(self._sizes[size].trips)) else size + 1
+        if size == 1:
+            return max(min(self._sharers, self._room), 2)
+        double = min(2 * size, self._room)
+        return double if double > size and self._flat(median(self._sizes[size].trips)) else size + 1
+
+    @property
+    def _sharers(self) -> int:
+        """How many requests can share what a short one takes as well, before the device or the wire is busy."""
+        own_s = self._alone_s - self._least_trip_s
+        return int(self._alone_s / own_s) if 0 < own_s < self._alone_s else 1
 
     def _pays(self, size: int) -> bool:
         here, below = median(self._sizes[size].trips), self._below_s

@@ -12,6 +12,8 @@ from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verification.rollback import counter_refusals
 from smpdfu.image.verification.verify import Code, Role, verify
 from smpdfu.virtual.boot.build import BootKeys, Entrance, build_of
+from smpdfu.virtual.boot.known_images import image_in
+from smpdfu.virtual.boot.known_verdicts import VERDICTS, Question
 from smpdfu.virtual.boot.network.handover import NetworkPath
 from smpdfu.virtual.boot.network.netcore import NetCore
 from smpdfu.virtual.boot.nsib.second_stage import SecondStage
@@ -98,7 +100,8 @@ class Checks:
     def is_good(self, slot: Slot, role: Role, limits: SlotGeometry, *, number: int = 0, start: int = 0) -> bool:
         """The same for a slot of image ``number`` that is decrypted as ``role`` says and holds what fits ``limits``."""
         try:
-            image = slot.image(start)
+            pieces = slot.image_pieces(start)
+            image = image_in(pieces)
         except FormatError:
             return False
         self.seconds += image.size_bytes / HASH_BYTES_PER_S + SIGNATURE_S * bool(self.keys.verifiers)
@@ -106,6 +109,9 @@ class Checks:
             return False
         if role == "secondary" and image.encrypted and self.content_key(image) is None:
             return False
+        return VERDICTS.of(Question(pieces, role, limits), self.keys, lambda: self._passes(image, role, limits))
+
+    def _passes(self, image: Image, role: Role, limits: SlotGeometry) -> bool:
         keys, build = self.keys, self.keys.build
         verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=limits, role=role, build=build)
         return all(finding.code in _UNSEEN for finding in verdict.refusals)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
 from smpdfu.errors import FormatError
 from smpdfu.image import trailer as fields
-from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Image
+from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, TLV_INFO_MAGIC, TLV_PROT_INFO_MAGIC, Header, Image
+from smpdfu.image.tlv import TLV_INFO_SIZE
 from smpdfu.image.trailer import SlotGeometry, Trailer
+from smpdfu.virtual.boot.known_images import Pieces, image_in
 from smpdfu.virtual.boot.swap.swap_type import SwapType, decide
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Area, Bus
@@ -59,6 +62,16 @@ class RawHeader:
         return self.magic == IMAGE_MAGIC
 
 
+_status_offset = lru_cache(fields.status_offset)
+
+
+@lru_cache(maxsize=256)
+def _trailer(end: bytes, geometry: SlotGeometry) -> Trailer:
+    """What the last bytes of a slot, from swap_info on, say as a trailer."""
+    start = geometry.size_bytes - len(end)
+    return Trailer.read(lambda offset, size: end[offset - start : offset - start + size], geometry, ERASED)
+
+
 class SlotError(Exception):
     """The trailer of a slot is in a state that forbids what the application asked for (BOOT_EBADIMAGE, BADVECT)."""
 
@@ -95,7 +108,29 @@ class Slot:
 
     def image(self, offset: int = 0) -> Image:
         """The image at ``offset`` as it is stored; raises ``FormatError`` when there is none or it is damaged."""
-        return Image.from_bytes(self.area.read(offset, self.area.size_bytes - offset))
+        return image_in(self.image_pieces(offset))
+
+    def image_pieces(self, offset: int = 0) -> Pieces:
+        """The pieces of flash from ``offset`` to the page where the last TLV of its image ends, or to the slot's end.
+
+        Raises ``FormatError`` when there is no header.
+        """
+        room, page = self.area.size_bytes - offset, self.area.flash.page_size
+        size = min(self._image_extent(offset), room)
+        return self.area.pieces(offset, min(size + -(self.area.region.start + offset + size) % page, room))
+
+    def _image_extent(self, offset: int) -> int:
+        """How many bytes from ``offset`` tell all of an image, as its header and its TLV areas say."""
+        header = Header.from_bytes(self.area.read(offset, min(HEADER_SIZE, self.area.size_bytes - offset)))
+        end = header.hdr_size + header.img_size
+        for _ in (TLV_PROT_INFO_MAGIC, TLV_INFO_MAGIC):
+            word = self.word(offset + end)
+            if word is None:
+                break
+            end += max(word >> 16, TLV_INFO_SIZE)
+            if word & 0xFFFF != TLV_PROT_INFO_MAGIC:
+                break
+        return end
 
     @property
     def image_start(self) -> int:
@@ -113,7 +148,8 @@ class Slot:
 
     def trailer(self) -> Trailer:
         """What the trailer says now."""
-        return Trailer.read(self.area.read, self.geometry, ERASED)
+        start = fields.swap_info_offset(self.geometry)
+        return _trailer(self.area.read(start, self.geometry.size_bytes - start), self.geometry)
 
     def write_magic(self) -> None:
         """Mark the trailer as valid."""
@@ -164,7 +200,7 @@ class Slot:
 
     def write_status(self, entry: int, value: int) -> None:
         """Write entry number ``entry`` (from 0) of the swap's progress."""
-        self._write(fields.status_offset(self.geometry) + entry * self.geometry.align, bytes([value]))
+        self._write(_status_offset(self.geometry) + entry * self.geometry.align, bytes([value]))
 
     def status_entries(self) -> int:
         """How far the swap has come: the number of the last entry written, counted from 1; 0 for none."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from smpdfu.virtual.chip.layout import Region
-from smpdfu.virtual.chip.storage import ERASED, SparseStorage, Storage
+from smpdfu.virtual.chip.storage import ERASED, SparseStorage, Storage, blank
 
 
 class FlashError(Exception):
@@ -51,6 +51,15 @@ class Power:
     operations: int = 0
     cut_after: int | None = None
     tear: Tear = Tear.LOWER
+
+    def bears(self, operations: int) -> bool:
+        """Count so many operations if the power does not go during any of them; else count none, and False."""
+        if self.cut_after is not None:
+            if self.cut_after < operations:
+                return False
+            self.cut_after -= operations
+        self.operations += operations
+        return True
 
     def fails(self) -> bool:
         """Count an operation; True for the one during which the power goes."""
@@ -108,6 +117,7 @@ class Flash:
         self.operations = 0
         self.busy_s = 0.0
         self.erase_counts: Counter[int] = Counter()
+        self._blank = blank(page_size)
         self._storage: Storage = SparseStorage(size_bytes, page_size) if storage is None else storage
 
     @property
@@ -134,6 +144,13 @@ class Flash:
         start = self._offset(address, size)
         return bytes(self._storage[start : start + size])
 
+    def pieces(self, address: int, size: int) -> tuple[bytes, ...]:
+        """What ``read`` returns, in pieces that are quick to compare where they are the same objects."""
+        start = self._offset(address, size)
+        if isinstance(self._storage, SparseStorage):
+            return self._storage.pieces(slice(start, start + size))
+        return (bytes(self._storage[start : start + size]),)
+
     def program(self, address: int, data: bytes) -> None:
         """Clear bits so that ``data`` is there; one operation.
 
@@ -154,6 +171,25 @@ class Flash:
             self._storage[start:end] = data[: end - start]
             raise PowerCut(self.power.operations - 1)
         self._storage[start:end] = data
+
+    def program_pieces(self, address: int, data: bytes, piece_bytes: int) -> None:
+        """Call ``program`` for each ``piece_bytes`` of ``data``: one operation each. Raises as ``program``.
+
+        ``piece_bytes`` are whole words. Erased flash on a supply that lasts takes all pieces at once: nothing can be
+        seen of what is in between.
+        """
+        size, start = len(data), address - self.base
+        steps = range(0, size, piece_bytes)
+        is_whole = address % self.write_size == 0 == size % self.write_size
+        can_be = is_whole and start >= 0 and start + size <= self.size_bytes
+        if not (can_be and _is_erased(self._storage[start : start + size]) and self.power.bears(len(steps))):
+            for done in steps:
+                self.program(address + done, data[done : done + piece_bytes])
+            return
+        self.operations += len(steps)
+        for done in steps:
+            self.busy_s += min(piece_bytes, size - done) // self.write_size * self.times.program_s
+        self._storage[start : start + size] = data
 
     def erase(self, address: int, size: int) -> None:
         """Set whole pages to 0xff; one operation each. Raises ``FlashError`` for parts of pages, and ``PowerCut``."""
@@ -190,14 +226,14 @@ class Flash:
         if cut:
             bounds = {Tear.CLEAN: (page, page), Tear.LOWER: (page, page + half), Tear.UPPER: (page + half, last)}
             first, last = bounds[self.power.tear]
-        self._storage[first:last] = bytes([ERASED]) * (last - first)
+        self._storage[first:last] = self._blank[: last - first]
         if cut:
             raise PowerCut(self.power.operations - 1)
 
     def _offset(self, address: int, size: int) -> int:
         if size < 0:
             raise ValueError(f"size is {size}: it must be at least 0")
-        if not (self.base <= address and address + size <= self.end):
+        if not (self.base <= address and address + size <= self.base + self.size_bytes):
             raise FlashError(f"{size} bytes lie outside the flash 0x{self.base:08x} to 0x{self.end:08x}", address)
         return address - self.base
 
@@ -257,6 +293,10 @@ class Area:
         """``size`` bytes at ``offset``; raises ``FlashError``, also beyond the area."""
         return self.flash.read(self._address(offset, size), size)
 
+    def pieces(self, offset: int, size: int) -> tuple[bytes, ...]:
+        """As ``Flash.pieces``."""
+        return self.flash.pieces(self._address(offset, size), size)
+
     def read_all(self) -> bytes:
         """The whole area."""
         return self.read(0, self.size_bytes)
@@ -264,6 +304,10 @@ class Area:
     def program(self, offset: int, data: bytes) -> None:
         """As ``Flash.program``."""
         self.flash.program(self._address(offset, len(data)), data)
+
+    def program_pieces(self, offset: int, data: bytes, piece_bytes: int) -> None:
+        """As ``Flash.program_pieces``; nothing is written if the data leave the area."""
+        self.flash.program_pieces(self._address(offset, len(data)), data, piece_bytes)
 
     def erase(self, offset: int, size: int) -> None:
         """As ``Flash.erase``."""
@@ -274,14 +318,18 @@ class Area:
         self.erase(0, self.size_bytes)
 
     def _address(self, offset: int, size: int) -> int:
-        address = self.region.start + offset
-        if offset < 0 or offset + size > self.size_bytes:
-            raise FlashError(f"{size} bytes at offset {offset} leave {self.region.name}", address)
+        region = self.region
+        address = region.start + offset
+        if offset < 0 or offset + size > region.size_bytes:
+            raise FlashError(f"{size} bytes at offset {offset} leave {region.name}", address)
         return address
 
 
+_BLANK = blank(4096)
+
+
 def _is_erased(data: bytes | bytearray) -> bool:
-    return data.count(ERASED) == len(data)
+    return _BLANK.startswith(data) if len(data) <= len(_BLANK) else data.count(ERASED) == len(data)
 
 
 def _sets_bits(old: bytes | bytearray, new: bytes) -> bool:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 ERASED = 0xFF
 _KNOWN_MAX = 4096
+
+
+@lru_cache
+def blank(size_bytes: int) -> bytes:
+    """So many erased bytes, for each size one object."""
+    return bytes([ERASED]) * size_bytes
 
 
 class Storage(Protocol):
@@ -28,7 +35,7 @@ class SparseStorage:
 
     def __init__(self, size_bytes: int, page_size: int) -> None:
         self._size, self._page_size = size_bytes, page_size
-        self._blank = bytes([ERASED]) * page_size
+        self._blank = blank(page_size)
         self._pages: dict[int, bytes] = {}
 
     def __len__(self) -> int:
@@ -45,30 +52,49 @@ class SparseStorage:
     def __getitem__(self, key: slice, /) -> bytes:
         size, (first, last) = self._page_size, self._range(key)
         if first == last:
-            page = self._pages.get(first, self._blank)
-            return page[key.start - first * size : key.stop - first * size]
-        joined = b"".join(self._pages.get(number, self._blank) for number in range(first, last + 1))
+            page, base = self._pages.get(first, self._blank), first * size
+            return page[key.start - base : key.stop - base]
+        joined = b"".join(self._held(first, last + 1))
         return joined[key.start - first * size : key.stop - first * size]
+
+    def pieces(self, key: slice, /) -> tuple[bytes, ...]:
+        """What ``self[key]`` has, in pieces: for whole pages they are the pages themselves, which keep their hash."""
+        size, (first, last) = self._page_size, self._range(key)
+        if key.start % size or key.stop % size or key.start == key.stop:
+            return (self[key],)
+        return tuple(self._held(first, last + 1))
 
     def __setitem__(self, key: slice, value: bytes, /) -> None:
         size, (first, last) = self._page_size, self._range(key)
+        if first == last:
+            start, stop = key.start - first * size, key.stop - first * size
+            old = self._pages.get(first, self._blank)
+            page = bytes(value) if stop - start == size else old[:start] + value + old[stop:]
+            self._put(first, page, complete=stop == size)
+            return
         for number in range(first, last + 1):
             start, stop = max(key.start, number * size), min(key.stop, (number + 1) * size)
             part = value[start - key.start : stop - key.start]
             old = self._pages.get(number, self._blank)
             page = old[: start - number * size] + part + old[stop - number * size :]
-            # A page that is written from low to high is complete now, and other storages may hold the same.
-            self._put(number, _shared(page) if stop == (number + 1) * size else page)
+            self._put(number, page, complete=stop == (number + 1) * size)
+
+    def _held(self, first: int, stop: int) -> list[bytes]:
+        pages, blank = self._pages, self._blank
+        return [pages.get(number, blank) for number in range(first, stop)]
 
     def _range(self, key: slice) -> tuple[int, int]:
         """The first and the last page that a slice reaches into; for an empty slice, one page that is left as it is."""
-        return key.start // self._page_size, max(key.stop - 1, key.start) // self._page_size
+        size, start, stop = self._page_size, key.start, key.stop
+        first = start // size
+        return first, first if stop <= start else (stop - 1) // size
 
-    def _put(self, number: int, page: bytes) -> None:
+    def _put(self, number: int, page: bytes, *, complete: bool) -> None:
+        """Hold a page. If written up to its end, as a rule it is ``complete``, and other storages may hold the same."""
         if page == self._blank:
             self._pages.pop(number, None)
         else:
-            self._pages[number] = page
+            self._pages[number] = _shared(page) if complete else page
 
 
 _known: dict[bytes, bytes] = {}

@@ -10,6 +10,7 @@ import zlib
 from enum import Enum
 
 from smpdfu.image.secure_dfu.flash import MBR_END, PAGE_SIZE, align_to_page
+from smpdfu.virtual.chip.flash import FlashError
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.mbr import ask_for_bootloader
 from smpdfu.virtual.nrf52.settings import Bank, BankCode
@@ -27,7 +28,10 @@ class Activation(Enum):
 
 
 def activate(chip: Nrf52Chip) -> Activation:
-    """Activate the update in bank 1, if there is one, or go on with that. Raises ``PowerCut``."""
+    """Activate the update in bank 1, if there is one, or go on with that. Raises ``PowerCut``.
+
+    ``FlashError`` for settings that no bootloader has written: what they say leads out of the flash, or up in it.
+    """
     code = chip.settings.bank_1.code
     updates_softdevice = code in (BankCode.VALID_SD, BankCode.VALID_SD_BL)
     if code == BankCode.VALID_APP:
@@ -68,6 +72,8 @@ def _activate_bootloader(chip: Nrf52Chip) -> bool:
     source, size = settings.progress.update_start, settings.bank_1.image_size
     if settings.bank_1.code == BankCode.VALID_SD_BL:
         source, size = source + settings.sd_size, size - settings.sd_size
+    if not 0 <= size <= chip.layout.bootloader.size_bytes:
+        raise FlashError(f"a bootloader of {size} bytes does not fit its place", chip.layout.bootloader.start)
     if chip.read(chip.layout.bootloader.start, size) == chip.read(source, size):
         return True
     ask_for_bootloader(chip, source, size)
@@ -81,6 +87,8 @@ def _copy(chip: Nrf52Chip, target: int, size: int) -> None:
     if source == target:
         return
     step = min(_STORE_STEP, (source - target) // PAGE_SIZE) * PAGE_SIZE
+    if step <= 0:
+        raise FlashError(f"an update at 0x{source:x} cannot be copied, as it is not a page above its place", target)
     while settings.write_offset < size:
         at = settings.write_offset
         count = min(step, size - at)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from smpdfu.image.secure_dfu.flash import MBR_END
 from smpdfu.image.secure_dfu.init_packet import ValidationType
 from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.chip.flash import FlashError
 from smpdfu.virtual.nrf52.activation import Activation, activate
 from smpdfu.virtual.nrf52.advertised_name import erase_name
 from smpdfu.virtual.nrf52.build import Trust
@@ -30,7 +31,18 @@ class Nrf52Ending(StrEnum):
 
 
 def start(chip: Nrf52Chip, trust: Trust, say: Callable[[str], None], *, wants_dfu: bool) -> Nrf52Ending:
-    """Start the chip; ``wants_dfu``: the button is held, or GPREGRET asks for DFU mode. Raises ``PowerCut``."""
+    """Start the chip; ``wants_dfu``: the button is held, or GPREGRET asks for DFU mode. Raises ``PowerCut``.
+
+    Settings that a debugger has written may say anything: a bootloader that they lead out of the flash crashes.
+    """
+    try:
+        return _start(chip, trust, say, wants_dfu=wants_dfu)
+    except FlashError as error:
+        say(f"the bootloader crashes: {error}")
+        return Nrf52Ending.NO_BOOTLOADER
+
+
+def _start(chip: Nrf52Chip, trust: Trust, say: Callable[[str], None], *, wants_dfu: bool) -> Nrf52Ending:
     while True:
         if not run_mbr(chip):
             return Nrf52Ending.NO_BOOTLOADER

@@ -45,6 +45,7 @@ LENIENT = (Reset,)
 # The answer that does not fit a buffer: most groups say EMSGSIZE.
 TOO_LONG = {enum.GROUP: MgmtRc.ECORRUPT}
 
+_WITHOUT_FIELDS = frozenset(kind for kind in REQUESTS if not dataclasses.fields(kind))
 _GROUP_OF = {codes: group for group, codes in RCS.items()}
 LOG = logging.getLogger(__name__).error
 _NEWEST_VERSION = 1  # the header's version field of SMP version 2
@@ -91,9 +92,11 @@ class Server:
         self.buffers = buffers
         self._needed = needed
         self._log = log
-        served = list(groups)
-        found = {kind: _find_handler(kind, served) for kind in REQUESTS if kind not in without}
-        self._handlers = {kind: handler for kind, handler in found.items() if handler is not None}
+        served = tuple(groups)
+        found = _handlers_of(tuple(map(type, served)))
+        self._handlers: dict[type[Request[Any]], Handler] = {
+            kind: getattr(served[number], name) for kind, number, name in found if kind not in without
+        }
 
     @property
     def served(self) -> tuple[type[Request[Any]], ...]:
@@ -159,12 +162,17 @@ class Server:
         return answer.to_map() if isinstance(answer, Response) else answer
 
 
-def _find_handler(kind: type[Request[Any]], groups: Iterable[object]) -> Handler | None:
-    name = _handler_name(kind.__name__)
-    return next((getattr(group, name) for group in groups if hasattr(group, name)), None)
-
-
 @functools.cache
+def _handlers_of(groups: tuple[type, ...]) -> tuple[tuple[type[Request[Any]], int, str], ...]:
+    """The requests that groups of these types serve: the number of the first group that does, and its method."""
+    names = {kind: _handler_name(kind.__name__) for kind in REQUESTS}
+    found = {
+        kind: next((number for number, group in enumerate(groups) if hasattr(group, name)), None)
+        for kind, name in names.items()
+    }
+    return tuple((kind, number, names[kind]) for kind, number in found.items() if number is not None)
+
+
 def _handler_name(kind: str) -> str:
     return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
 
@@ -177,7 +185,7 @@ def _lenient_header(packet: bytes) -> Header:
 
 def _decode(kind: type[Request[Any]], rest: bytes, needed: Mapping[str, IntEnum]) -> Request[Any]:
     """The request. A command without fields does not look at its body, and nothing looks behind the map."""
-    if not dataclasses.fields(kind):
+    if kind in _WITHOUT_FIELDS:
         return kind()
     try:
         entries = cbor.loads(rest)
@@ -204,15 +212,27 @@ def _error(refusal: Refused, version: int) -> Mapping[str, object]:
 
 
 def _answer(header: Header, entries: Mapping[str, object]) -> bytes:
-    known = dataclasses.replace(header, version=min(header.version, _NEWEST_VERSION))
-    return known.reply(_indefinite(entries))
+    if header.version > _NEWEST_VERSION:
+        header = dataclasses.replace(header, version=_NEWEST_VERSION)
+    return header.reply(_indefinite(entries))
 
 
 def _indefinite(value: object) -> bytes:
     """CBOR as Zephyr's encoder writes it: maps and arrays of indefinite length."""
+    if isinstance(value, str | int) and type(value) in _OFTEN_ALIKE:
+        return _encoded(value)
     if isinstance(value, Mapping):
-        pairs = (cbor.dumps(name) + _indefinite(item) for name, item in value.items())
+        pairs = [_indefinite(part) for pair in value.items() for part in pair]
         return b"\xbf" + b"".join(pairs) + b"\xff"
     if isinstance(value, list):
-        return b"\x9f" + b"".join(_indefinite(item) for item in value) + b"\xff"
+        return b"\x9f" + b"".join([_indefinite(item) for item in value]) + b"\xff"
+    return cbor.dumps(value)
+
+
+_OFTEN_ALIKE = (str, int, bool)
+"""Types of values that are encoded alike where they are equal, and their types are."""
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _encoded(value: str | int) -> bytes:
     return cbor.dumps(value)

@@ -170,7 +170,7 @@ class _Bootloader(Peripheral):
         self.ble.pairing_config_factory = lambda _: PairingConfig(delegate=_Refusing())
         self._waiting: deque[tuple[bool, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def begin(self, connection: Connection) -> None:
         self._answers = asyncio.Queue()
@@ -181,6 +181,7 @@ class _Bootloader(Peripheral):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._answers.put_nowait(None)
         if self._device.bootloader is not None:
             self._device.bootloader.lose_transport()
 
@@ -233,11 +234,10 @@ class _Bootloader(Peripheral):
         if answer is not None:
             self._answers.put_nowait(answer)
 
-    async def _answer(self, connection: Connection, answers: asyncio.Queue[bytes]) -> None:
-        """Send the answers; reset when the last one has left."""
+    async def _answer(self, connection: Connection, answers: asyncio.Queue[bytes | None]) -> None:
+        """Send the answers until None; reset when the last one has left, or when nobody is there to hear it."""
         try:
-            while True:
-                answer = await answers.get()
+            while (answer := await answers.get()) is not None:
                 await room(connection)
                 await self.ble.gatt_server.notify_subscriber(connection, self._control, answer)
                 if self._device.bootloader is not None and self._device.bootloader.ended:

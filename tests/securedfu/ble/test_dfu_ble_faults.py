@@ -11,6 +11,7 @@ import pytest
 
 from smpdfu.errors import ConnectError
 from smpdfu.securedfu.protocol.actions import TransferProgress
+from smpdfu.securedfu.protocol.messages import Execute
 from smpdfu.securedfu.send.ble import BleTransport
 from smpdfu.securedfu.send.session import Session
 from smpdfu.securedfu.send.transport import CameBack
@@ -100,6 +101,42 @@ def test_a_link_that_breaks_at_any_frame_costs_nothing_but_time(presence: DfuPre
     while frame < simulate(cut_at(frame, presence)):
         frame += every
     assert frame > 25
+
+
+class GoneError(Exception):
+    """The host has left."""
+
+
+class LeavingTransport(BleTransport):
+    """Leaves with the request to execute the last page, before its answer."""
+
+    executions = 1 + -(-len(NEW) // 4096)
+    cut: Callable[[], None]
+
+    async def request(self, message: bytes) -> None:
+        await super().request(message)
+        self.executions -= message == Execute().to_bytes()
+        if not self.executions:
+            self.cut()
+            raise GoneError
+
+
+def test_a_host_that_leaves_while_the_last_page_is_executed_does_not_stop_the_update() -> None:
+    """The bootloader writes its settings meanwhile; it resets when they are written, and not when a host comes."""
+
+    async def use() -> None:
+        async with DfuRig() as rig:
+            lamp = device()
+            rig.serve(lamp, DfuPresence(time_factor=1.0))
+            transport = LeavingTransport("lamp", backends=rig.backends)
+            transport.cut = rig.air.cut
+            with pytest.raises(GoneError):
+                await carry(transport)
+            await asyncio.sleep(3)
+            assert holds(lamp, NEW)
+            await transport.close()
+
+    simulate(use())
 
 
 def test_a_call_that_was_killed_is_continued_by_the_next_one() -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import typer
-
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.options import Release
 from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
 from smpdfu.cli.image.pack.package_keys import PackageKeys
 from smpdfu.cli.image.pack.package_options import BuildDir, Inputs, Labels, Output, PlanOnly, Slots
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import HashOutput
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add ``package`` to ``app``."""
     command(app, "package")(package)
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from smpdfu.cli.image.options import word
 from smpdfu.cli.keys.options import PassphraseOptions, source_of_another
+from smpdfu.cli.terminal import lazy_typer as typer
 
 if TYPE_CHECKING:
     from smpdfu.cli.keys.passphrase import Passphrase

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import typer
-
 from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.pack.package_options import Inputs
 from smpdfu.cli.image.pack.package_output import Job, Made, finish, keys_of, show
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.dfu.build_folder.build import Build
 from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.dfu.build_folder.packing.making import BuildRequest, pack_build, pack_build_mcuboot

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-import typer
-
 from smpdfu.cli.image.pack.evidence_options import told_parameters
 from smpdfu.cli.image.pack.package_options import Inputs
 from smpdfu.cli.image.pack.package_output import Job, Made, finish, keys_of
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.making import PackageRequest, pack_parts
 from smpdfu.dfu.package.mcuboot import McubootRequest, make_mcuboot_package

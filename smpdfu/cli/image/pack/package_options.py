@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from smpdfu.cli.image.options import ADDRESS, NUMBER, option
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 from smpdfu.image.trailer import SwapMode
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from smpdfu.cli.app.advice_by_code import package_warning_words
 from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.inspect.seal import seal_entry
 from smpdfu.cli.keys.passphrase import read_signer
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import check_distinct
 from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.dfu.package.images import PackageImage, Role

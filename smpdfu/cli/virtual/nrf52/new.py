@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-import typer
-
 from smpdfu.cli.keys.passphrase import Passphrase, read_key
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.nrf52.flash import read_application
 from smpdfu.cli.virtual.nrf52.show import emit

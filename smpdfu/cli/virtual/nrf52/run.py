@@ -6,8 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from functools import partial
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.wires import Wires
 from smpdfu.cli.virtual.serving import (

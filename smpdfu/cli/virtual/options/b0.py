@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from smpdfu.cli.terminal import lazy_typer as typer
 
 _PANEL = "b0 (NSIB below MCUboot)"
 COUNTER_SLOTS = 240

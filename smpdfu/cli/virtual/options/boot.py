@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-import typer
-
 from smpdfu.cli.app import completion
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.update.bootloader_options import PartitionsChoice
 
 DEFAULT_LAYOUT = "nrf5340dk-staged"

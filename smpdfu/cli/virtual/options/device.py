@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from smpdfu.cli.terminal import lazy_typer as typer
 
 _SERVER = "SMP server"
 

@@ -6,9 +6,8 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-import typer
-
 from smpdfu.cli.keys.passphrase import Passphrase, read_key, read_private
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.virtual.options.boot import BootParts, EntranceChoice, LoaderParts, Prevention
 from smpdfu.cli.virtual.options.device import Erasing, Parts, ServerParts
 from smpdfu.image.ids import class_id

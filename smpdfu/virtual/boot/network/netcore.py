@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.firmware_info import INFO_BYTES, INFO_OFFSETS, FirmwareInfo
 from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.vector_table import Vectors
 from smpdfu.virtual.chip.flash import Area, Bus, Flash, FlashError
@@ -115,7 +115,7 @@ class NetCore:
         if command.magic == COPY:
             self._answer(command, DONE if self._obey(command, bus) else FAIL)
             return
-        firmware = self.app.read_all()
+        firmware = self._first_bytes()
         self.running = FirmwareInfo.find(firmware) is not None or self._is_plain(firmware)
 
     @property
@@ -130,8 +130,12 @@ class NetCore:
         """What b0n answers to a request for the firmware's version; None for an error. Raises ``SilentError``."""
         if self._b0n is B0n.SILENT:
             raise SilentError
-        info = FirmwareInfo.find(self.app.read_all())
+        info = FirmwareInfo.find(self._first_bytes())
         return None if info is None else info.version
+
+    def _first_bytes(self) -> bytes:
+        """As much of the application as tells whether it has firmware info or a vector table."""
+        return self.app.read(0, min(max(INFO_OFFSETS) + INFO_BYTES, self.app.size_bytes))
 
     def _answer(self, command: PcdCommand, magic: int) -> None:
         self.ram[:] = PcdCommand(magic, command.source, command.length, command.offset).to_bytes()

@@ -20,6 +20,7 @@ Log = Callable[[str], None]
 Headers = tuple[Header | None, Header | None]
 
 COPY_CHUNK = 1024  # BUF_SZ of loader.c: what one flash write of a copy carries
+_COPIED_AT_ONCE = 4 * COPY_CHUNK  # here: a page of flash
 AES_BLOCK = 16
 _FLAG_NUMBERS = {"set": 1, "bad": 2, "unset": 3}
 
@@ -145,6 +146,13 @@ class Cipher:
             self._start, self._end = header.hdr_size, header.hdr_size + header.img_size
             self._stream = ctr(bytes(header.img_size + AES_BLOCK), key)
 
+    def apply_by_chunks(self, offset: int, data: bytes) -> bytes:
+        """``apply`` for each chunk of ``data``."""
+        if not self._end:
+            return data
+        chunks = range(0, len(data), COPY_CHUNK)
+        return b"".join(self.apply(offset + done, data[done : done + COPY_CHUNK]) for done in chunks)
+
     def apply(self, offset: int, chunk: bytes) -> bytes:
         """The bytes of the image at ``offset``, with the part of them that is payload en- or decrypted.
 
@@ -177,9 +185,9 @@ def copy(source: Place, target: Place, size: int, cipher: Cipher = NO_CIPHER, *,
     Without it the image begins where the target slot does.
     """
     first = target.offset if image_offset < 0 else image_offset
-    for done in range(0, size, COPY_CHUNK):
-        chunk = source.slot.area.read(source.offset + done, min(COPY_CHUNK, size - done))
-        target.slot.area.program(target.offset + done, cipher.apply(first + done, chunk))
+    for done in range(0, size, _COPIED_AT_ONCE):
+        data = source.slot.area.read(source.offset + done, min(_COPIED_AT_ONCE, size - done))
+        target.slot.area.program_pieces(target.offset + done, cipher.apply_by_chunks(first + done, data), COPY_CHUNK)
 
 
 def init_status(target: Slot, slots: Slots, status: Status) -> None:

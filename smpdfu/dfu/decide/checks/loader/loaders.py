@@ -91,8 +91,8 @@ def net_home(image: PackageImage, state: DeviceState) -> range:
 
 def fates(image: PackageImage, state: DeviceState, seen: Seen | None = None) -> dict[Build, Fate]:
     """What each loader does with an image that is marked in the application's secondary slot; ``seen``: as if."""
-    home, net = app_home(image, state), net_home(image, state)
-    return {build: fate(build, seen or seen_of(image), home, net) for build in builds_of(state)}
+    seen, home, net = seen or seen_of(image), app_home(image, state), net_home(image, state)
+    return {build: fate(build, seen, home, net) for build in builds_of(state)}
 
 
 def _harming(image: PackageImage, found: Mapping[Build, Fate]) -> dict[Build, Fate]:
