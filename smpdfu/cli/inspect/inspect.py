@@ -37,6 +37,7 @@ from smpdfu.image.verification.seal_check import image_seal
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from smpdfu.image.files import Firmware
     from smpdfu.image.format import Endian, Tlv
 
 
@@ -250,7 +251,7 @@ def _hex(data: bytes, advice: str, view: View) -> Contents:
     if start.data.startswith(IMAGE_MAGIC.to_bytes(4, "little")) and len(held) < 2:
         inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], view)
         return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_ + inner.data)
-    if (provision := _provision(data)) is not None:
+    if (provision := _provision(firmware)) is not None:
         return provision
     if len(held) == 2:
         advice = "It has the firmware of both cores. Sign and pack it with `smpdfu package --merged`."
@@ -262,10 +263,10 @@ def _hex(data: bytes, advice: str, view: View) -> Contents:
     return Contents(pairs + tuple(more), (segments,), data_, advice)
 
 
-def _provision(data: bytes) -> Contents | None:
+def _provision(firmware: Firmware) -> Contents | None:
     """Provisioning data of NSIB, of a build or of a dump; None for anything else."""
     try:
-        found = find_provision(parse_firmware(data))
+        found = find_provision(firmware)
     except FormatError:
         return None
     if not (found.keys or found.counters):
@@ -277,7 +278,7 @@ def _provision(data: bytes) -> Contents | None:
 
 def _unknown(data: bytes, advice: str, _view: View) -> Contents:
     """A dump of OTP has nothing at its beginning by which it could be known."""
-    return _provision(data) or _only_advice(data, advice)
+    return _provision(parse_firmware(data)) or _only_advice(data, advice)
 
 
 def _is_whole_flash(parts: Iterable[bytes]) -> bool:

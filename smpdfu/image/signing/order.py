@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smpdfu.errors import ImageError
+from smpdfu.image import hexfile
 from smpdfu.image.files import Segment, encode_firmware, read_firmware, write_files_atomic
 from smpdfu.image.format import COMPRESSED_FLAGS, IMAGE_MAGIC, SIGNATURE_TYPES, TlvType
 from smpdfu.image.image_file import is_hex, naming
@@ -165,4 +166,4 @@ def _contents(order: Order, image: Image, firmware: Firmware, path: Path) -> Con
     if not is_hex(path):
         return lay_out(image, order.spec) if order.spec.padded else image.parts()
     base = output_base(order.spec, firmware.base, order.hex_addr)
-    return encode_firmware(lay_out_segments(image, order.spec, base), path)
+    return hexfile.pieces(lay_out_segments(image, order.spec, base))
