@@ -42,6 +42,7 @@ EXCEPTIONS = {
     ("imgtool/sign.py", "_spec"),
     ("imgtool/words.py", "no_such_option"),
     ("keys/passphrase.py", "read_private"),
+    ("inspect/inspect.py", "_foreign"),
     ("inspect/slot.py", "__rich_console__"),
     ("terminal/answers.py", "__rich__"),
     ("terminal/help.py", "examples_of"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.inspect import foreign
 from smpdfu.cli.inspect.contents import ADVICE, MCUBOOT_ITSELF, PROVISION, WHOLE_FLASH, Contents, Pairs, Table
 from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
@@ -84,10 +83,8 @@ def inspect(file: Path, slot: SlotGeometry | None = None, nsib: NsibKeys = NO_NS
     try:
         if kind.name in READERS:
             contents = READERS[kind.name](data, advice, View(slot, nsib))
-        elif kind.name in foreign.PACKAGES:
-            contents = foreign.PACKAGES[kind.name](data, advice, nsib)
         else:
-            contents = foreign.READERS.get(kind.name, _only_advice)(data, advice)
+            contents = _foreign(kind.name, data, advice, nsib)
     except SmpdfuError as error:
         contents = Contents(fault=error)
     fault = None if contents.fault is None else ImageError(f"{file}: {contents.fault}")
@@ -100,6 +97,14 @@ class View:
 
     slot: SlotGeometry | None = None
     nsib: NsibKeys = NO_NSIB_KEYS
+
+
+def _foreign(kind: str, data: bytes, advice: str, nsib: NsibKeys) -> Contents:
+    from smpdfu.cli.inspect import foreign  # here: images need nothing of packages
+
+    if kind in foreign.PACKAGES:
+        return foreign.PACKAGES[kind](data, advice, nsib)
+    return foreign.READERS.get(kind, _only_advice)(data, advice)
 
 
 def _only_advice(_data: bytes, advice: str) -> Contents:

@@ -13,9 +13,8 @@ from smpdfu.cli.terminal.interruption import now_leaves
 from smpdfu.cli.terminal.show import Advance, Good, Output, facts, print_json_line, upload_phase
 from smpdfu.connect import Address, parse_address
 from smpdfu.errors import LinkError
-from smpdfu.secure_dfu import send_secure_dfu
+from smpdfu.secure_dfu import read_secure_dfu_package, send_secure_dfu
 from smpdfu.securedfu.protocol.buttonless import NAME_MAX
-from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.ble_addresses import is_shown
 from smpdfu.securedfu.send.carry import TIMEOUT_S
 from smpdfu.securedfu.send.session import (
@@ -69,7 +68,7 @@ async def send_package(path: Path, how: SendOptions, conn: DfuConnection, out: O
     """Send the package at ``path``, and print what became of it."""
     settings = resolve(conn, _WIRES)
     address = _address(settings.address, conn)
-    package = read_package(path)
+    package = read_secure_dfu_package(path)
     now_leaves(NOTHING)
     by_name = address.kind == "ble" and not is_shown(address.target)
     with Reporter(out, events=how.events, by_name=by_name) as report:

@@ -42,11 +42,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from statistics import median
 
 from smpdfu.smp.transfer.hearing import Hearing, Losses
 from smpdfu.smp.transfer.sizes import STRETCH, Before, Size
-from smpdfu.smp.transfer.trips import RoundTrips
+from smpdfu.smp.transfer.trips import RoundTrips, median
 
 PAYS = 1.04
 SAMPLES, FEW_SAMPLES, UNSTEADY_SAMPLES = 12, 4, 8
@@ -328,12 +327,10 @@ class Window:
 
     def _larger(self, size: int) -> int:
         """What may be tried after ``size``."""
-        if any(one.barred_until for one in self._sizes):
+        step = min(self._sharers if size == 1 else 2 * size, self._room)
+        if step <= size + 1 or any(one.barred_until for one in self._sizes):
             return size + 1
-        if size == 1:
-            return max(min(self._sharers, self._room), 2)
-        double = min(2 * size, self._room)
-        return double if double > size and self._flat(median(self._sizes[size].trips)) else size + 1
+        return step if size == 1 or self._flat(median(self._sizes[size].trips)) else size + 1
 
     @property
     def _sharers(self) -> int:
