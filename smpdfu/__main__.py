@@ -14,9 +14,6 @@ _OBJECTS_PER_COLLECTION = 50_000  # Python's own 700 or 2,000 would have it sear
 def main() -> None:
     """Run ``smpdfu``; Ctrl-C ends it with 130 even while modules are still being imported."""
     interrupt.leave_at_once()
-    import gc
-
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     try:
         from smpdfu.cli.app.main import run
 
@@ -31,10 +28,14 @@ def main() -> None:
 
 def console() -> NoReturn:
     """Run ``smpdfu`` as a program of its own, which ends faster than a function that comes back."""
+    interrupt.leave_at_once()
+    import gc
+
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     try:
         main()
     except SystemExit as left:
-        _leave_alone(left)
+        _end(left)
     _leave(0)
 
 
@@ -52,16 +53,19 @@ def imgtool() -> None:
     except KeyboardInterrupt:
         _leave(130)
     except SystemExit as left:
-        _leave(left.code if isinstance(left.code, int) else int(left.code is not None))
+        _end(left)
 
 
-def _leave_alone(left: SystemExit) -> NoReturn:
-    """Leave at once, unless something waits for the interpreter's end: a thread, or modules that only servers load."""
+def _end(left: SystemExit) -> NoReturn:
+    """Leave at once, unless something waits for the interpreter's end.
+
+    That is a thread, modules that only servers load, a profiler or a debugger.
+    """
     import sys
 
     threading = sys.modules.get("threading")
-    alone = threading is None or threading.active_count() == 1
-    if not alone or sys.modules.keys() & {"concurrent.futures.thread", "multiprocessing", "aiohttp"}:
+    waits = (threading is not None and threading.active_count() > 1) or sys.getprofile() or sys.gettrace()
+    if waits or sys.modules.keys() & {"concurrent.futures.thread", "multiprocessing", "aiohttp"}:
         raise left
     _leave(left.code if isinstance(left.code, int) else int(left.code is not None))
 

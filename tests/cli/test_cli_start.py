@@ -238,3 +238,14 @@ def test_output_that_nobody_takes_is_a_failure() -> None:
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
     assert done.returncode == 1
+
+
+def test_a_profiler_gets_to_its_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cProfile", "-m", "smpdfu", "--version"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "function calls" in done.stdout
