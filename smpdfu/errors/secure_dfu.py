@@ -81,7 +81,7 @@ class SilentBootloaderError(LinkError, AdvisedError):
         self.off = off
         self.total = total
 
-    def found_nobody_at(self, place: str) -> None:
+    def name_place(self, place: str) -> None:
         """Name the place where nothing was heard."""
         self.args = (f"no Secure DFU bootloader answers at {place}",)
 

@@ -52,7 +52,7 @@ class Power:
     cut_after: int | None = None
     tear: Tear = Tear.LOWER
 
-    def bears(self, operations: int) -> bool:
+    def lasts_for(self, operations: int) -> bool:
         """Count so many operations if the power does not go during any of them; else count none, and False."""
         if self.cut_after is not None:
             if self.cut_after < operations:
@@ -182,7 +182,7 @@ class Flash:
         steps = range(0, size, piece_bytes)
         is_whole = address % self.write_size == 0 == size % self.write_size
         can_be = is_whole and start >= 0 and start + size <= self.size_bytes
-        if not (can_be and _is_erased(self._storage[start : start + size]) and self.power.bears(len(steps))):
+        if not (can_be and _is_erased(self._storage[start : start + size]) and self.power.lasts_for(len(steps))):
             for done in steps:
                 self.program(address + done, data[done : done + piece_bytes])
             return
