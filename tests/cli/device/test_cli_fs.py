@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -68,6 +69,17 @@ def test_stdout_as_the_place(desk: Desk, here: Path) -> None:
     desk.json("fs", "upload", here, NAME)
     assert desk.call("fs", "download", NAME, "-o", "-").raw == DATA
     assert desk.call("fs", "download", NAME, "-o", "-", "--json").refused(2)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="there is no SIGPIPE here")
+def test_a_download_to_stdout_ends_like_any_filter_if_nobody_reads(desk: Desk, here: Path) -> None:
+    desk.json("fs", "upload", here, NAME)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "smpdfu", "fs", "download", NAME, "-o", "-", "--to", desk.address]
+    with os.fdopen(writer, "wb") as stdout:
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE)
+    assert (done.returncode, b"error" in done.stderr) == (-signal.SIGPIPE, False)
 
 
 def test_looks(desk: Desk, here: Path) -> None:
