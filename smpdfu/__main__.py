@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_OBJECTS_PER_COLLECTION = 50_000  # Python looks for garbage every 700 new objects; modules being loaded are none
+_OBJECTS_PER_COLLECTION = 50_000  # Python's own 700 or 2,000 would have it search for garbage as modules are loaded
 
 
 def main() -> None:
@@ -71,10 +71,14 @@ def _leave(code: int) -> NoReturn:
     import os
     import sys
 
+    lost = ""
     for stream in (sys.stdout, sys.stderr):
         try:
+            stream.write(lost)
             stream.flush()
-        except OSError:  # whoever listened has gone
+        except OSError as error:  # whoever listened has gone, or a disk is full
+            if not code and not isinstance(error, BrokenPipeError):
+                lost = f"Error: stdout: {error.strerror}\n"
             code = code or 1
     os._exit(code)
 

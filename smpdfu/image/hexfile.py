@@ -32,6 +32,7 @@ _WIDEST = 250  # bytes of data: the sums of wider records could run over their 1
 _SHORT_RUN, _LONG_RUN = 8, 8192  # records that are looked at together: four times as many as were alike before
 MAX_ODD_BYTES = 8 << 20
 """The longest text that is read record by record, at 40 bytes of memory for each of the file."""
+_TAIL = 8  # characters at the end that show whether the text ends with one line end
 _LONGEST_START = 600  # a record has at most 521 characters
 
 
@@ -173,7 +174,7 @@ def decode(text: bytes) -> tuple[Segment, ...]:
 def _plain(text: bytes) -> tuple[Segment, ...] | None:
     """Data by linear addresses up to the end record; None where there is anything else."""
     line_end = next((end for end in (b"\r\n", b"\n") if end in text[:_LONGEST_START]), b"\r")
-    tail = text[-_SHORT_RUN:]
+    tail = text[-_TAIL:]
     if tail.rstrip() + line_end != tail:  # else nothing is copied
         text = text.rstrip() + line_end
     try:

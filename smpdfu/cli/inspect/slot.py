@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from smpdfu.cli.terminal.answers import Drawing
-from smpdfu.image.trailer import max_image_size_bytes, trailer_size_bytes
+from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes, trailer_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from smpdfu.cli.terminal.answers import Drawing
     from smpdfu.image.format import Image
-from smpdfu.image.trailer import SlotGeometry
 
 Kind = Literal["header", "body", "tlvs", "free", "trailer", "stray"]
 
