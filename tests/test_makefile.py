@@ -187,14 +187,28 @@ def test_make_names_the_program_that_apt_waits_for(project: Path, tmp_path: Path
     assert "apt-get -o DPkg::Lock::Timeout=300 install" in found
 
 
+def environment_of_tests(project: Path, target: str, *words: str, **environment: str) -> str:
+    """What ``make test`` or ``make check`` hands to the tests: where Python keeps bytecode, where their files are."""
+    python = project / ".venv" / "bin" / "python"
+    for name in ("ruff", "mypy", "python"):
+        (project / ".venv" / "bin" / name).unlink(missing_ok=True)
+    for name in ("ruff", "mypy"):
+        (project / ".venv" / "bin" / name).symlink_to(shutil.which("true") or pytest.skip("there is no true"))
+    python.write_text('#!/bin/sh\necho "[$PYTHONPYCACHEPREFIX] [$PYTHONDONTWRITEBYTECODE] [$PYTEST_DEBUG_TEMPROOT]"\n')
+    python.chmod(0o755)
+    stamp(project)
+    installed = [word for name in ("softhsm", "dbus", "shells") for word in ("-o", name)]
+    return make(project, *installed, *words, target=target, **environment)
+
+
 @pytest.mark.parametrize("target", ["check", "test"])
 def test_what_the_tests_start_finds_its_modules_compiled(ready: Path, target: str) -> None:
-    python = ready / ".venv" / "bin" / "python"
-    for program in ("ruff", "mypy"):
-        (ready / ".venv" / "bin" / program).symlink_to("/bin/true")
-    python.unlink()
-    python.write_text('#!/bin/sh\necho "bytecode: $PYTHONPYCACHEPREFIX, not: $PYTHONDONTWRITEBYTECODE."\n')
-    python.chmod(0o755)
-    stamp(ready)
-    said = make(ready, "-o", "softhsm", "-o", "dbus", "-o", "shells", target=target, PYTHONDONTWRITEBYTECODE="1")
-    assert f"bytecode: {ready / '.venv' / 'pycache'}, not: ." in said
+    said = environment_of_tests(ready, target, PYTHONDONTWRITEBYTECODE="1")
+    assert f"[{ready / '.venv' / 'pycache'}] [] [" in said
+
+
+@pytest.mark.parametrize(("room", "place"), [("true", "/dev/shm"), ("false", "")])
+def test_the_files_of_tests_are_in_memory_where_there_is_room(ready: Path, room: str, place: str) -> None:
+    said = environment_of_tests(ready, "test", f"IN_MEMORY={room}", PYTEST_DEBUG_TEMPROOT="")
+    assert f"[] [{place}]" in said
+    assert "[] [/elsewhere]" in environment_of_tests(ready, "test", "PYTEST_DEBUG_TEMPROOT=/elsewhere")
