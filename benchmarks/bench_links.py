@@ -7,7 +7,7 @@ find its size, and what lost messages cost. What is missing in ``bench_upload`` 
     row             aim
     --------------  ------------------------------------------------------------------------
     without loss    0.95 of what a client can carry that knows the link beforehand
-    1 % loss        0.9 of the same link without loss, the median of ``SEEDS`` ways to lose
+    1 % loss        0.9 of the same model, which counts no loss, the median of ``SEEDS`` ways to lose
 
 Bluetooth LE needs bumble's sockets, so that it is measured by ``bench_upload`` alone.
 """
