@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from itertools import accumulate
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.text import Text
 from smpdfu.cli.app.findings import findings_shown
 from smpdfu.cli.inspect.slot import Part, Picture
 from smpdfu.cli.terminal import show, tables
+from smpdfu.cli.terminal.answers import Drawing
 from smpdfu.cli.terminal.show import Data, Output, facts, stacked, table, tell, words
 from smpdfu.local.doctor.checks import Finding, Level
 from smpdfu.untrusted.text import lines as lines_of
@@ -224,3 +225,15 @@ def test_rich_draws_in_a_pipe_that_counts_as_a_terminal(monkeypatch: pytest.Monk
     with redirect_stdout(io.StringIO()) as stream:
         Output().emit({}, lambda: words(show.Good("done")))
     assert "\x1b[32m" in stream.getvalue()
+
+
+def test_a_fault_in_a_drawing_is_not_covered_up_by_rich() -> None:
+    class Faulty(Drawing):
+        def __rich__(self) -> str:
+            return "drawn"
+
+        def plain_lines(self, *, ascii_only: bool) -> Iterator[str]:
+            raise TypeError(f"a fault with {ascii_only=}")
+
+    with redirect_stdout(io.StringIO()), pytest.raises(TypeError, match="a fault"):
+        Output().emit({}, Faulty)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+class _RichOnlyError(Exception):
+    """Only rich can draw this."""
+
+
 _FRAMES = "─│┌├└┐┤┘"
 
 
@@ -98,7 +102,7 @@ def plain(answer: RenderableType, rule: str) -> list[str] | None:
     """Return the lines of an answer for a pipe, ``rule`` being the letter of lines; None if rich must draw it."""
     try:
         lines = list(_lines(answer, rule))
-    except TypeError:
+    except _RichOnlyError:
         return None
     return lines if all(map(_is_narrow, lines)) else None
 
@@ -109,7 +113,7 @@ def _is_narrow(line: str) -> bool:
 
 
 def _lines(answer: RenderableType, rule: str) -> Iterator[str]:
-    """The lines of an answer. Raises TypeError for what only rich can draw."""
+    """The lines of an answer. Raises _RichOnlyError."""
     match answer:
         case Paragraphs():
             yield from answer.text.expandtabs(8).split("\n")
@@ -133,7 +137,7 @@ def _lines(answer: RenderableType, rule: str) -> Iterator[str]:
         case Drawing():
             yield from answer.plain_lines(ascii_only=rule.isascii())
         case _:
-            raise TypeError(f"only rich draws {type(answer).__name__}")
+            raise _RichOnlyError
 
 
 def _row(cells: Sequence[Cell], widths: Sequence[int], gap: int, indent: int) -> str:
