@@ -100,7 +100,7 @@ test check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
 # disk there. Of a run, only the files of failed tests stay (pyproject.toml).
 TEST_FILES_KIB := 4000000
 IN_MEMORY := [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt $(TEST_FILES_KIB) ]
-test check: export PYTEST_DEBUG_TEMPROOT ?= $(shell $(IN_MEMORY) && echo /dev/shm)
+test check: export PYTEST_DEBUG_TEMPROOT := $(or $(PYTEST_DEBUG_TEMPROOT),$(shell $(IN_MEMORY) && echo /dev/shm))
 
 test: $(VENV)/test.stamp softhsm dbus shells
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
