@@ -19,7 +19,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python docs chaos hawkbit mutants help demo check test softhsm dbus shells lint bench bench-quick fuzz format dist clean
+.PHONY: other-python docs chaos hawkbit mutants help demo check test softhsm dbus shells lint bench bench-quick peers fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
@@ -29,6 +29,7 @@ help:
 	@echo "make docs    the documentation site in build/site, warnings are errors"
 	@echo "make bench   speed, against public peers, as ratios with their aims (more than an hour)"
 	@echo "make bench-quick   the same with fewer runs, in two minutes"
+	@echo "make peers   the peers in Go and Rust, for make bench, in build/peers"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
@@ -129,7 +130,15 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test.stamp
+# The peers in Go and Rust, in build/peers. Where a toolchain or a package is not there the benchmarks say so.
+peers: $(VENV)/test.stamp
+	@{ command -v cargo && pkg-config --exists libudev dbus-1; } >/dev/null \
+		|| ! command -v cargo >/dev/null \
+		|| $(APT_INSTALL) pkg-config libudev-dev libdbus-1-dev >/dev/null; } \
+		|| echo "libudev and D-Bus are not there and cannot be installed (see above): the peers in Rust are not built"
+	@$(BIN)/python -m benchmarks.peers
+
+bench: $(VENV)/test.stamp peers
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 bench-quick: $(VENV)/test.stamp

@@ -1,8 +1,9 @@
 """All goals in one table, from one run: ``make bench``, and ``make bench-quick`` for the short form.
 
 Each bench is a process of its own, one after the other: what it prints comes first, and at the end the table of
-``benchmarks.goals`` says which goals are met. A goal that is not met is a result; a bench that fails is an error, and
-then the exit code is 1. ``--only NAME``, also repeated, runs some benches, and leaves out the goals of the others.
+``benchmarks.goals`` says which goals are met. A goal that is not met is a result. A bench that fails, or that gives no
+row for one of its goals, is an error, and then the exit code is 1. ``--only NAME``, also repeated, runs some of the
+benches, and leaves out the goals of the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.goals import GOALS
-from benchmarks.rows import NotRun, Result, from_entry, options, tell
+from benchmarks.rows import Goal, NotRun, Result, from_entry, options, tell
 
 FOLDER = Path(__file__).parent
 WITH_GOALS = tuple(dict.fromkeys(goal.bench for goal in GOALS))
@@ -48,8 +49,12 @@ def results(folder: Path, codes: dict[str, int]) -> Iterator[Result]:
             path = folder / f"{goal.bench}.json"
             told = json.loads(path.read_text())["rows"] if path.exists() else []
             entries = {one["name"]: one for one in told}
-            reason = f"{goal.bench} gave no row (exit code {codes[goal.bench]})"
-            yield from_entry(entries[goal.name], goal) if goal.name in entries else NotRun(goal, reason)
+            yield from_entry(entries[goal.name], goal) if goal.name in entries else lost(goal, codes[goal.bench])
+
+
+def lost(goal: Goal, code: int) -> NotRun:
+    """A goal for which its bench gave no row."""
+    return NotRun(goal, f"{goal.bench} gave no row (exit code {code})")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -61,11 +66,13 @@ def main(words: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         codes = {name: run(name, Path(folder), quick=chosen.quick) for name in names}
-        tell(results(Path(folder), codes), chosen)
+        found = list(results(Path(folder), codes))
+    tell(found, chosen)
     print(f"{time.monotonic() - begin:.0f} s")
-    failed = [name for name, code in codes.items() if code]
+    without_row = {one.goal.bench for one in found if one == lost(one.goal, codes[one.goal.bench])}
+    failed = [name for name, code in codes.items() if code or name in without_row]
     if failed:
-        print(f"these benches failed: {', '.join(failed)}", file=sys.stderr)
+        print(f"these benches failed, or gave no row for a goal: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -129,7 +129,7 @@ def running(folders: Sequence[Path]) -> Iterator[list[subprocess.Popen[bytes]]]:
     agents: list[subprocess.Popen[bytes]] = []
     try:
         for folder in folders:
-            order = [sys.executable, "-m", "smpdfu", "agent", "run", str(folder / "agent.toml")]
+            order = [str(Path(sys.executable).with_name("smpdfu")), "agent", "run", str(folder / "agent.toml")]
             environ = {**os.environ, "SMPDFU_STATE_HOME": str(folder / "home")}
             with (folder / "log").open("wb") as log:
                 agents.append(subprocess.Popen(order, stdout=log, stderr=log, env=environ))

@@ -9,23 +9,26 @@ find its size, and what lost messages cost. What is missing in ``bench_upload`` 
     without loss    0.95 of what a client can carry that knows the link beforehand
     1 % loss        0.9 of the same link without loss, the median of ``SEEDS`` ways to lose
 
-``rows`` gives them to others. Bluetooth LE needs bumble's sockets, so that it is measured by ``bench_upload`` alone.
+Bluetooth LE needs bumble's sockets, so that it is measured by ``bench_upload`` alone.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from benchmarks.bench_upload import KIB, SIZE, firmware, modelled_kib_s, name
+from benchmarks.goals import GOALS
+from benchmarks.rows import Result, Row, options, tell
 from benchmarks.upload_device import CountingDevice, Setting
 from smpdfu.client import Client
 from smpdfu.link.memory import served_pipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, RawFraming
 from tests.simulated import simulate, timed
 
-AIM, LOSSY_AIM = 0.95, 0.9
 SEEDS = range(4, 11)
+LOSSY = f"median of {len(SEEDS)} ways to lose messages"
 DATAGRAM_MAX = 1472
 SETTINGS = (
     *(Setting(wire, round_trip) for wire in ("pty", "udp") for round_trip in (7.5, 15.0, 30.0, 50.0)),
@@ -35,27 +38,10 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``ours`` and ``peer``, which is the model, in KiB/s. ``ratio`` is met if it is at least ``aim``."""
-
-    name: str
-    ours: float
-    peer: float
-    ratio: float
-    aim: float
-
-
-def rows(settings: tuple[Setting, ...] = SETTINGS) -> list[Row]:
-    """Each link: our speed, the model's, and the aim. It takes some ten seconds for every eight rows."""
-    return [_row(setting) for setting in settings]
-
-
-def _row(setting: Setting) -> Row:
+def measured(setting: Setting) -> tuple[float, float]:
+    """Our speed over a link and the model's, in KiB/s. It takes a second or two."""
     seeds = SEEDS if setting.loss else SEEDS[:1]
-    ours = statistics.median(speed_kib_s(setting, seed=seed) for seed in seeds)
-    model = modelled_kib_s(setting)
-    return Row(f"simulated {name(setting)}", ours, model, ours / model, LOSSY_AIM if setting.loss else AIM)
+    return statistics.median(speed_kib_s(setting, seed=seed) for seed in seeds), modelled_kib_s(setting)
 
 
 def speed_kib_s(setting: Setting, *, seed: int = SEEDS[0], raw: bool = False, window_max: int | None = None) -> float:
@@ -82,13 +68,26 @@ def _framing(setting: Setting, *, raw: bool) -> Framing:
     return ConsoleFraming() if setting.wire == "pty" else DatagramFraming()
 
 
+def results(*, quick: bool) -> Iterator[Result]:
+    """The rows of the goals; in the long form after a line for every link."""
+    wanted = {f"simulated {name(setting)}": setting for setting in SETTINGS}
+    goals = {one.name: one for one in GOALS if one.bench == "bench_links"}
+    if not quick:
+        print(f"{'link':<40} {'KiB/s':>7} {'model':>7} {'of link':>7}")
+    for title, setting in wanted.items():
+        if quick and title not in goals:
+            continue
+        ours, model = measured(setting)
+        if not quick:
+            print(f"{title:<40} {ours:7.1f} {model:7.1f} {ours / model:7.2f}", flush=True)
+        if title in goals:
+            yield Row(goals[title], ours, model, wall=ours / model, note=LOSSY if setting.loss else "")
+
+
 def main() -> None:
-    """Print the table."""
-    print(f"{'link':<40} {'KiB/s':>7} {'model':>7} {'of link':>7} {'aim':>5}")
-    for setting in SETTINGS:
-        row = _row(setting)
-        met = "met" if row.ratio >= row.aim else "not met"
-        print(f"{row.name:<40} {row.ours:7.1f} {row.peer:7.1f} {row.ratio:7.2f} {row.aim:5.2f} {met}", flush=True)
+    """Print the lines, and the rows."""
+    chosen = options(__doc__).parse_args()
+    tell(results(quick=chosen.quick), chosen)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ The device is that of ``bench_upload``, which has the model of the links. That c
 Every run is a whole process (``benchmarks.typed_upload``).
 
     client CPU       the CPU seconds of an upload of 416 KiB less those of one of 32 KiB, for each MB: the start-up,
-                     which both have, falls out, and ``bench_startup`` has it
+                     which both have, falls out, and ``bench_startup`` has it. The least of several runs counts
     modelled link    the speed of an upload of 256 KiB, from the first chunk to the last answer, as the command tells it
                      : what the modelled link can carry
 
-In the long form each figure is the median of PROGRAM_RUNS (5) uploads.
+In the long form PROGRAM_RUNS (5) uploads are made; of the speeds, the median counts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ LINKS: Mapping[str, Setting] = {
 def cpu_row(bench: Rig, title: str, folder: Path, runs: int) -> Result:
     """The row of the CPU seconds on a wire."""
     try:
-        return Row(goal(title), cpu_per_mb(bench, CPU[title], folder, runs), note=f"pairs of uploads: {runs}")
+        return Row(
+            goal(title), cpu_per_mb(bench, CPU[title], folder, runs), note=f"least of {runs} uploads of each size"
+        )
     except FailedError as error:
         return NotRun(goal(title), str(error))
 

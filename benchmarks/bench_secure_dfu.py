@@ -18,7 +18,7 @@ It takes some two minutes. ``--runs N`` makes each upload N times, and prints me
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
 import statistics
 import subprocess
@@ -31,7 +31,7 @@ from pathlib import Path
 
 from benchmarks.goals import goal
 from benchmarks.rows import Row, options, tell
-from smpdfu import SecureDfuPackage, read_secure_dfu_package, send_secure_dfu
+from smpdfu import SecureDfuPackage, read_secure_dfu_package
 from smpdfu.securedfu.protocol.messages import WriteObject
 from smpdfu.securedfu.protocol.slip import encode, payload_max
 from smpdfu.securedfu.protocol.transfer import Transfer
@@ -40,6 +40,7 @@ from smpdfu.virtual.line.traffic import BITS_PER_BYTE
 from tests.securedfu.dfu_line import Line
 from tests.securedfu.send.dfu_bench import device_in_dfu
 
+BIN = Path(sys.executable).parent
 SIZE = 128 * 1024
 PAGE, WORD = 4096, 4
 LINES = {"UART, 115200 Bd": ("uart", 115_200, 131), "USB CDC, 200 kB/s": ("usb", 2_000_000, 2051)}
@@ -86,9 +87,20 @@ def carried_s(package: SecureDfuPackage, baudrate: int, mtu: int) -> float:
 
 
 def ours(port: str, package: Path) -> float:
-    """The seconds of an upload by smpdfu."""
-    sent = asyncio.run(send_secure_dfu(f"serial:{port}", package, boot_timeout_s=0.1))
-    return sent.parts[0].seconds
+    """The seconds of an upload, as ``smpdfu secure-dfu send`` tells them."""
+    command = [
+        str(BIN / "smpdfu"),
+        "secure-dfu",
+        "send",
+        str(package),
+        "--port",
+        port,
+        "--boot-timeout",
+        "0.1",
+        "--json",
+    ]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return float(json.loads(done.stdout)["parts"][0]["seconds"])
 
 
 def peers(port: str, package: Path) -> float | None:

@@ -18,7 +18,10 @@ own_window = partial(Goal, judged="wall", unit="KiB/s", other="window of one", a
 uart = partial(Goal, bench="bench_uart", judged="wall", unit="KiB/s", at_least=True)
 devices = partial(Goal, bench="bench_devices", judged="ours", unit="ms")
 tests = partial(Goal, bench="bench_tests", judged="ours", unit="s")
+simulated = partial(Goal, bench="bench_links", judged="wall", unit="KiB/s", other="the link", at_least=True)
 line = partial(Goal, bench="bench_secure_dfu", judged="wall", unit="KiB/s", other="the line", at_least=True, aim=0.95)
+
+whole = partial(Goal, bench="bench_peers", judged="wall", unit="s", aim=1)
 
 ISSUE = (
     sign("smpdfu sign 1 MiB, whole process", aim=0.6),
@@ -55,6 +58,11 @@ ISSUE = (
 """The rows of issue 18, in its order."""
 
 OTHERS = (
+    simulated("simulated pty 7.5 ms 4 buffers", aim=0.95),
+    simulated("simulated pty 15 ms 8 buffers", aim=0.95),
+    simulated("simulated udp 15 ms 8 buffers", aim=0.95),
+    simulated("simulated pty 15 ms 4 buffers 1% loss", aim=0.9),
+    simulated("simulated udp 15 ms 4 buffers 1% loss", aim=0.9),
     to_python("smpdfu verify -k KEY"),
     own_window("modelled UART, 384 bytes", bench="bench_uart"),
     own_window("modelled UART, 2048 bytes", bench="bench_uart"),
@@ -62,6 +70,13 @@ OTHERS = (
     uart("modelled UARTs, the slowest", other="best peer", aim=1),
     line("Secure DFU, UART, 115200 Bd"),
     line("Secure DFU, USB CDC, 200 kB/s"),
+    whole("whole upload, pty: smpmgr", other="smpmgr"),
+    whole("whole upload, pty: mcumgr", other="mcumgr"),
+    whole("whole upload, pty: mcumgr-client", other="mcumgr-client"),
+    whole("whole upload, pty: mcumgrctl", other="mcumgrctl"),
+    whole("whole upload, UDP: mcumgr", other="mcumgr"),
+    whole("whole upload, UDP: mcumgrctl", other="mcumgrctl"),
+    whole("whole upload, pty unpaced: mcumgrctl", other="mcumgrctl"),
     Goal("affected, 1,000 devices with 10 updates each", "bench_affected", 1, "ours", "s"),
 )
 """Goals that other issues set, or that stand in for what not every machine can run."""

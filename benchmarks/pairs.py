@@ -90,9 +90,10 @@ class Pairs:
         return f"{times}  CPU {self.cpu:4.2f}" + (f"  peak memory {memory:4.2f}" if memory else "")
 
 
-def in_turn(ours: Callable[[], Run], other: Callable[[], Run], *, runs: int = RUNS) -> Pairs:
-    """Run both in turn, A B A B ..., after a warm-up of each."""
-    ours(), other()
+def in_turn(ours: Callable[[], Run], other: Callable[[], Run], *, runs: int = RUNS, warm: bool = True) -> Pairs:
+    """Run both in turn, A B A B ..., after a warm-up of each, but for what takes seconds."""
+    if warm:
+        ours(), other()
     pairs = [(ours(), other()) for _ in range(runs)]
     return Pairs([mine for mine, _ in pairs], [theirs for _, theirs in pairs])
 

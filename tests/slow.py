@@ -37,6 +37,7 @@ SLOW = frozenset(
         "agent/scenarios/test_scenarios_rollout.py",
         "agent/servers/test_servers.py",
         "agent/servers/test_servers_goosebit.py",
+        "benchmarks/test_benchmark_uploads.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
         "ble/test_ble_radio.py",

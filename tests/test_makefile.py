@@ -110,14 +110,34 @@ def test_every_test_is_run_by_make_test(ready: Path) -> None:
 
 def test_the_help_names_every_command_for_people(ready: Path) -> None:
     said = make(ready, target="help")
-    commands = ("demo", "check", "test", "lint", "bench", "bench-quick", "chaos", "mutants", "fuzz", "dist", "clean")
+    commands = (
+        "demo",
+        "check",
+        "test",
+        "lint",
+        "bench",
+        "bench-quick",
+        "peers",
+        "chaos",
+        "mutants",
+        "fuzz",
+        "dist",
+        "clean",
+    )
     for command in commands:
         assert f"make {command} " in said
 
 
 def test_bench_gives_one_table_and_bench_quick_its_short_form(ready: Path) -> None:
     assert "-m benchmarks --only bench_sign\n" in make(ready, "-n", "BENCH_ARGS=--only bench_sign", target="bench")
-    assert "-m benchmarks --quick" in make(ready, "-n", target="bench-quick")
+    quick = make(ready, "-n", target="bench-quick")
+    assert "-m benchmarks --quick" in quick
+    assert "benchmarks.peers" not in quick, "a build of the peers takes minutes"
+
+
+def test_bench_builds_the_peers_first(ready: Path) -> None:
+    said = make(ready, "-n", target="bench")
+    assert said.index("-m benchmarks.peers") < said.index("-m benchmarks ")
 
 
 def test_ci_runs_lint_and_all_tests_and_ends_with_their_summary(root: Path, tmp_path: Path) -> None:

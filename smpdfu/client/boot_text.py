@@ -17,7 +17,7 @@ from collections import deque
 from enum import Enum
 
 from smpdfu.errors import DeviceError, RemoteProtocolError
-from smpdfu.loaders.console import MAX_TEXT, begins_boot, plain
+from smpdfu.loaders.boot_lines import MAX_TEXT, begins_boot, plain
 from smpdfu.smp.message import Response
 
 

@@ -169,16 +169,20 @@ class Client:
         """The longest SMP message, in bytes, that the device takes as far as is known: see ``params``."""
         return self._exchange.message_max()
 
+    @property
+    def window_bound(self) -> int | None:
+        """The most requests that may be in flight, whatever the device has; None: as many as pay."""
+        # Where lost bytes go unnoticed they end up in the image: one more in flight is only the user's decision.
+        return 1 if self.window_max is None and not self._exchange.framing.checked else self.window_max
+
     def window_for(self, params: ParamsReply | None, *, probes: int = 0) -> Window:
         """How many requests of a transfer may be in flight to a device with these buffers; None: it does not tell.
 
         ``probes``: as many prove that the device hears a second request while it works on one; 0: that is sure.
         """
         buffers = None if params is None else params.buf_count
-        # Where lost bytes go unnoticed they end up in the image: one more in flight is only the user's decision.
-        bound = 1 if self.window_max is None and not self._exchange.framing.checked else self.window_max
         least_s = self._exchange.least_trip_s
-        return Window(buffers, bound=bound, timeout_s=self.timeout_s, probes=probes, least_trip_s=least_s)
+        return Window(buffers, bound=self.window_bound, timeout_s=self.timeout_s, probes=probes, least_trip_s=least_s)
 
     async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> bool:
         """Restart the device; return True if it acknowledged the request.

@@ -25,9 +25,10 @@ class Exchange:
     """A link with requests on it. While it is open, a task reads.
 
     ``buf_size``: the size of the device's buffers as it reported it, None if it did not. ``lost``: why the link is
-    gone. ``closed``: True if this program closed the link. ``text_at``: when the last console text came, by the clock
-    of the event loop. ``boot``: the text of the last boot. ``trip_s``: how long the last answer took, in seconds since
-    its request was sent first; 0 before the first answer. ``least_trip_s``: the shortest of these.
+    gone. ``closed``: True if this program closed the link. ``heard_at``: when the last bytes came, by the clock of the
+    event loop; ``text_at``: the same of console text. ``boot``: the text of the last boot. ``trip_s``: how long the
+    last answer took, in seconds since its request was sent first; 0 before the first answer. ``least_trip_s``: the
+    shortest of these.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -38,7 +39,7 @@ class Exchange:
         self.buf_size: int | None = None
         self.console: Callable[[str], None] | None = None
         self.trace: Tracer | None = None
-        self._heard_at = self.text_at = self.trip_s = self.least_trip_s = 0.0
+        self.heard_at = self.text_at = self.trip_s = self.least_trip_s = 0.0
         self.lost: Exception | None = None
         self.closed = False
         self._closings = 0
@@ -125,7 +126,7 @@ class Exchange:
 
     def _gone(self, error: ConnectError) -> LinkLostError:
         name = self.pipe.name
-        if self._heard_at:
+        if self.heard_at:
             return LinkLostError(f"the link to {name} is lost and does not come back: {error}")
         gone = LinkLostError(f"{name} cannot be reached: {error}")
         gone.reached = False
@@ -139,7 +140,7 @@ class Exchange:
     async def quiet(self, for_s: float, until: float) -> None:
         """Wait until nothing was heard for ``for_s`` seconds, or until the time ``until``."""
         while now() < until:
-            rest = self._heard_at + for_s - now()
+            rest = self.heard_at + for_s - now()
             if rest <= 0:
                 return
             await asyncio.sleep(rest)
@@ -164,7 +165,7 @@ class Exchange:
                     data = await self.pipe.read()
             except TimeoutError:
                 return iter([self.framing.settle()])
-        self._heard_at = now()
+        self.heard_at = now()
         # In a line the text stands before the frame: so whatever comes is heard in the order in which it was said.
         pieces = data.splitlines(keepends=True) if isinstance(self.framing, ConsoleFraming) else (data,)
         return map(self.framing.feed, pieces)
@@ -177,14 +178,14 @@ class Exchange:
             if answer is not None:
                 ticket = answer.ticket
                 self._follow_boot(answer)
-                self.trip_s = self._heard_at - (self._heard_at if ticket.sent_at is None else ticket.sent_at)
+                self.trip_s = self.heard_at - (self.heard_at if ticket.sent_at is None else ticket.sent_at)
                 self.least_trip_s = min(self.trip_s, self.least_trip_s or self.trip_s)
                 ticket.tell(answer)
 
     def _take_text(self) -> None:
         text = self.framing.take_text()
         if text:
-            self.text_at = self._heard_at
+            self.text_at = self.heard_at
             self.note("console", text, boot=self.boot.take(text))
             if self.console is not None:
                 self.console(text)
@@ -208,7 +209,7 @@ class Exchange:
 
     def _lose(self, error: Exception) -> None:
         if isinstance(error, LinkLostError):
-            error.reached = bool(self._heard_at)
+            error.reached = bool(self.heard_at)
         is_news = self.lost is None
         self.lost = error
         if is_news:

@@ -20,7 +20,8 @@ The rules of an upload:
 - To find that length, the client closes the file and asks for its status. The length counts if the last piece began or
   ended there. Otherwise it counts only if the device's hash over those bytes is the same: an older file, and a file
   that lost its end in a reset, have a length, too. If nothing can be proved, the client begins at 0.
-- Before a small file the client asks nothing, and after it one hash, to need few requests.
+- Before a small file the client asks nothing, and after it one hash, to need few requests. It sends that question right
+  behind the last piece if the device has three buffers or more. If the answer is no proof, it asks again.
 - ``PATIENCE`` bad events in a row without progress end in an error.
 
 An upload has one piece in flight at a time. Zephyr writes where the file ends and takes no other piece. If one piece is

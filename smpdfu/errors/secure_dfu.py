@@ -81,6 +81,10 @@ class SilentBootloaderError(LinkError, AdvisedError):
         self.off = off
         self.total = total
 
+    def found_nobody_at(self, place: str) -> None:
+        """Name the place where nothing was heard."""
+        self.args = (f"no Secure DFU bootloader answers at {place}",)
+
 
 class InconsistentBootloaderError(LinkError, AdvisedError):
     """The bootloader answers, and its answers do not fit together. ``off`` of ``total`` bytes are in the device."""

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 StrPath = str | os.PathLike[str]
-Contents = bytes | tuple[bytes, ...]
+Contents = bytes | tuple[bytes | bytearray, ...]
 """What a file gets: its bytes, or pieces of them in order, which are not copied together."""
 
 # All addresses in order, each region with the core whose firmware lies there; "" for what belongs to none.
@@ -281,7 +281,7 @@ def kept_mode(path: StrPath, mode: int) -> int:
 
 # The armour and the first lines behind it: a firmware that can read PEM has the words, and no key behind them.
 _KEY_WORDS = b"PRIVATE KEY-----"
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}")
+_PRIVATE_KEY = rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}"
 
 
 def holds_private_key(path: StrPath) -> bool:
@@ -289,12 +289,12 @@ def holds_private_key(path: StrPath) -> bool:
     try:
         if not (os.path.isfile(path) and mentions(path, _KEY_WORDS, MAX_KEY_BYTES)):
             return False
-        return _PRIVATE_KEY.search(read_start(path, MAX_KEY_BYTES)) is not None
+        return re.search(_PRIVATE_KEY, read_start(path, MAX_KEY_BYTES)) is not None
     except OSError:
         return False
 
 
-def _pieces(data: Contents) -> tuple[bytes, ...]:
+def _pieces(data: Contents) -> tuple[bytes | bytearray, ...]:
     return data if isinstance(data, tuple) else (data,)
 
 

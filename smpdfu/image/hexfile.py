@@ -11,8 +11,8 @@ import io
 import re
 import sys
 from array import array
-from binascii import hexlify
-from collections.abc import Iterable, Iterator
+from binascii import unhexlify
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,11 +22,17 @@ _DATA, _END, _LINEAR_BASE, _LINEAR_START = 0, 1, 4, 5
 _BANK = 0x1_0000
 _RECORD_SIZE = 16
 _OVERHEAD = 5  # size, address, type and checksum of a record
+_STRIDE = (
+    6  # the same, and a byte for the two characters between records: so lines of text are an even number of digits
+)
+_HIGH_DIGITS = b"".join(bytes([digit]) * 16 for digit in b"0123456789ABCDEF")
+_LOW_DIGITS = b"0123456789ABCDEF" * 16
 _NEGATED = bytes(-byte & 0xFF for byte in range(256))
 _WIDEST = 250  # bytes of data: the sums of wider records could run over their 16 bits
-_SHORT_RUN, _LONG_RUN = 8, 8192  # records that are looked at together: as many as were alike before, and more
+_SHORT_RUN, _LONG_RUN = 8, 8192  # records that are looked at together: four times as many as were alike before
 MAX_ODD_BYTES = 8 << 20
 """The longest text that is read record by record, at 40 bytes of memory for each of the file."""
+_TAIL = 8  # characters at the end that show whether the text ends with one line end
 _LONGEST_START = 600  # a record has at most 521 characters
 
 
@@ -58,10 +64,15 @@ def is_hex(data: bytes) -> bool:
 
 def encode(segments: Iterable[Segment]) -> bytes:
     """The text, with ``\\n`` at the line ends. ``ValueError`` if segments overlap."""
-    return b"".join((*_lines(merge(segments)), _record(_END, b"")))
+    return b"".join(pieces(segments))
 
 
-def _lines(segments: tuple[Segment, ...]) -> Iterator[bytes]:
+def pieces(segments: Iterable[Segment]) -> tuple[bytes | bytearray, ...]:
+    """The text of ``encode`` in pieces."""
+    return (*_lines(merge(segments)), _record(_END, b""))
+
+
+def _lines(segments: tuple[Segment, ...]) -> Iterator[bytes | bytearray]:
     bank = -1 if segments and segments[-1].end > _BANK else 0
     for segment in segments:
         at = segment.address
@@ -83,18 +94,33 @@ def _record(kind: int, data: bytes) -> bytes:
     return f":{body.hex().upper()}{-sum(body) & 0xFF:02X}\n".encode("ascii")
 
 
-def _records(low: int, data: bytes, size: int) -> bytes:
+def _records(low: int, data: bytes, size: int) -> bytes | bytearray:
     """Data records of ``size`` bytes each, within one bank: made column by column, so that C does the work."""
     if not data:
         return b""
-    count, stride = len(data) // size, size + _OVERHEAD
-    raw = bytearray(count * stride)
-    raw[0::stride] = bytes([size]) * count
-    raw[1::stride], raw[2::stride] = _addresses(low, size, count)
-    for column in range(size):
-        raw[4 + column :: stride] = data[column::size]
-    raw[stride - 1 :: stride] = _sums(raw, stride, count).translate(_NEGATED)
-    return b":" + hexlify(raw, ":", stride).upper().replace(b":", b"\n:") + b"\n"
+    count = len(data) // size
+    text, begun = _begun(low, size, count)
+    columns = [data[column::size] for column in range(size)]
+    columns.append(_sums((begun, *columns)).translate(_NEGATED))
+    return _with_columns(text, columns, 4)
+
+
+def _with_columns(text: bytes, columns: Sequence[bytes], first: int) -> bytearray:
+    """The text of records with the bytes number ``first`` and later of each, a column each, as digits."""
+    changed = bytearray(text)
+    width = len(text) // len(columns[0])
+    for place, column in enumerate(columns, first):
+        changed[2 * place + 1 :: width] = column.translate(_HIGH_DIGITS)
+        changed[2 * place + 2 :: width] = column.translate(_LOW_DIGITS)
+    return changed
+
+
+@lru_cache(maxsize=4)  # a file's banks are alike
+def _begun(low: int, size: int, count: int) -> tuple[bytes, bytes]:
+    """The text of ``count`` records of ``size`` bytes without their data, and the sums of what they have before it."""
+    line = b":" + b"0" * 2 * (size + _OVERHEAD) + b"\n"
+    columns = [bytes([size]) * count, *_addresses(low, size, count)]
+    return bytes(_with_columns(line * count, columns, 0)), _sums(columns)
 
 
 @lru_cache(maxsize=64)  # a file's banks are alike
@@ -107,14 +133,29 @@ def _addresses(low: int, size: int, count: int) -> tuple[bytes, bytes]:
     return both[0::2], both[1::2]
 
 
-def _sums(raw: bytes | bytearray, stride: int, count: int) -> bytes:
-    """The sum, modulo 256, of each of ``count`` records: columns are added as numbers with digits of 16 bits."""
-    total = 0
-    wide = bytearray(2 * count)
-    for column in range(stride):
-        wide[0::2] = raw[column::stride]
-        total += int.from_bytes(wide, "little")
-    return total.to_bytes(2 * count, "little")[0::2]
+@lru_cache(maxsize=64)
+def _every_other(count: int) -> int:
+    """As many bytes as a column has, of which the first, the third and so on have all bits set."""
+    return int.from_bytes(b"\xff\0" * -(-count // 2), "little")
+
+
+def _sums(columns: Sequence[bytes | bytearray]) -> bytes:
+    """The sum, modulo 256, of each record, whose first bytes are the first column, and so on.
+
+    Columns are added as numbers with digits of 16 bits: one sum has the records with even numbers, one the others.
+    """
+    count = len(columns[0])
+    mask = _every_other(count)
+    even = odd = 0
+    for column in columns:
+        number = int.from_bytes(column, "little")
+        even += number & mask
+        odd += number >> 8 & mask
+    size = count + count % 2
+    sums = bytearray(size)
+    sums[0::2] = even.to_bytes(size, "little")[0::2]
+    sums[1::2] = odd.to_bytes(size, "little")[0::2]
+    return bytes(sums[:count])
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -133,8 +174,11 @@ def decode(text: bytes) -> tuple[Segment, ...]:
 def _plain(text: bytes) -> tuple[Segment, ...] | None:
     """Data by linear addresses up to the end record; None where there is anything else."""
     line_end = next((end for end in (b"\r\n", b"\n") if end in text[:_LONGEST_START]), b"\r")
+    tail = text[-_TAIL:]
+    if tail.rstrip() + line_end != tail:  # else nothing is copied
+        text = text.rstrip() + line_end
     try:
-        return merge(_data(text.rstrip() + line_end, line_end))
+        return merge(_data(text, line_end))
     except ValueError:
         return None
 
@@ -146,45 +190,56 @@ def _data(text: bytes, line_end: bytes) -> Iterator[Segment]:
     while at < len(text):
         raw, size = _lines_of_one_size(text, at, longest, line_end)
         kind = raw[3]
-        stride = size + _OVERHEAD
         count = _adjoining(raw, size) if kind == _DATA else 1
-        raw = raw[: count * stride]
-        if any(_sums(raw, stride, count)):
-            raise ValueError("a checksum is wrong")
-        at += count * (2 * stride + 1 + len(line_end))
-        longest = min(4 * longest, _LONG_RUN) if count == longest else max(count, _SHORT_RUN)
+        payload = _payload(raw, size, count)
+        at += count * (2 * (size + _OVERHEAD) + 1 + len(line_end))
         if kind == _DATA:
-            yield Segment(base + (raw[1] << 8 | raw[2]), _payload(raw, size, count))
+            yield Segment(base + (raw[1] << 8 | raw[2]), payload)
+            longest = min(max(4 * count, _SHORT_RUN), _LONG_RUN)
         elif kind == _END and at == len(text):
             return
         elif kind == _LINEAR_BASE and size == 2:
-            base = int.from_bytes(raw[4:6], "big") << 16
+            base = int.from_bytes(payload, "big") << 16
         elif kind != _LINEAR_START or size != 4:
             raise ValueError(f"a record of type {kind} is not plain")
     raise ValueError("there is no end record")
 
 
 def _lines_of_one_size(text: bytes, at: int, longest: int, line_end: bytes) -> tuple[bytes, int]:
-    """The bytes of the records from ``at`` on, as many as have the first one's size, and that size."""
+    """The bytes of the records from ``at`` on, as many as have the first one's size, and that size.
+
+    A record has ``_STRIDE`` bytes more than data; the last one has one byte less. Only of data is it more than one.
+    """
     size = int(text[at + 1 : at + 3], 16)
     digits = 2 * (size + _OVERHEAD)
     width = 1 + digits + len(line_end)
-    count = min(longest if size <= _WIDEST else 1, (len(text) - at) // width)
+    alone = not 0 < size <= _WIDEST or text[at + 7 : at + 9] != b"00"
+    count = min(1 if alone else longest, (len(text) - at) // width)
     lines = text[at : at + count * width]
     for place, wanted in enumerate(b":" + text[at + 1 : at + 3]):
         column = lines[place::width][:count]
         count = len(column) - len(column.lstrip(bytes([wanted])))
     lines = lines[: count * width]
-    raw = bytes.fromhex(lines.replace(b":", b" ").decode("ascii"))
     ends = all(lines[1 + digits + i :: width] == bytes([byte]) * count for i, byte in enumerate(line_end))
-    if not count or not ends or 2 * len(raw) != digits * count:  # fromhex skips blanks: every digit must have counted
+    if not count or not ends:
         raise ValueError("this is not a record")
-    return raw, size
+    if len(line_end) == 2:
+        lines = lines.replace(b"\r", b"")
+    return _bytes_of(lines, digits + 2, count), size
+
+
+def _bytes_of(lines: bytes, width: int, count: int) -> bytes:
+    """What digits of ``count`` lines of ``width`` characters stand for, with a zero where a line ends."""
+    if len(lines) != count * width:
+        raise ValueError("there is a line end inside of a record")
+    plain = bytearray(lines)
+    plain[0::width] = plain[width - 1 :: width] = b"0" * count
+    return unhexlify(memoryview(plain)[1:-1])
 
 
 def _adjoining(raw: bytes, size: int) -> int:
     """How many records, from the first on, are data of one bank without a gap."""
-    stride = size + _OVERHEAD
+    stride = size + _STRIDE
     first = raw[1] << 8 | raw[2]
     if not size:
         return 1
@@ -198,9 +253,15 @@ def _adjoining(raw: bytes, size: int) -> int:
 
 
 def _payload(raw: bytes, size: int, count: int) -> bytes:
+    """The data of the first ``count`` records; ValueError where a checksum is wrong."""
+    stride = size + _STRIDE
+    end = count * stride
+    columns = [raw[column:end:stride] for column in range(size + _OVERHEAD)]
+    if any(_sums(columns)):
+        raise ValueError("a checksum is wrong")
     data = bytearray(size * count)
-    for column in range(size):
-        data[column::size] = raw[4 + column :: size + _OVERHEAD]
+    for place, column in enumerate(columns[4:-1]):
+        data[place::size] = column
     return bytes(data)
 
 

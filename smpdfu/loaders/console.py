@@ -21,12 +21,10 @@ import re
 from dataclasses import dataclass, field
 
 from smpdfu.loaders.b0_console import NO_B0, B0Boot, read_b0
+from smpdfu.loaders.boot_lines import MAX_TEXT, START, begins_boot, plain
 from smpdfu.loaders.releases import Generation, release_of_commit, releases_of
 from smpdfu.loaders.rules import NORDIC, Loader
-from smpdfu.untrusted.text import without_escapes
 
-_BANNER = re.compile(r"\*\*\* Booting MCUboot ")
-_START = re.compile(r"(?<!\w)Starting bootloader$")
 _JUMP = re.compile(r"(?<!\w)Jumping to the (?:first )?image slot$")
 _APPLICATION = re.compile(r"\*\*\* Booting (?!MCUboot )")
 _BANNER_LINE = re.compile(r"\*\*\* (?:Booting MCUboot|Using) .*\*\*\*$")
@@ -47,7 +45,6 @@ _TELLING = (
         frozenset({Generation.G1, Generation.G2}),
     ),
 )
-MAX_TEXT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +89,8 @@ class _Boot:
         if self.jumped:
             taken = any(_TAKEN.search(line) for line in self.lines)
             return None if refused is taken else taken
-        told_start = any(_START.search(line) for line in self.lines)
+        told_start = any(START.search(line) for line in self.lines)
         return False if self.open and told_start and refused else None
-
-
-def begins_boot(line: str) -> bool:
-    """True for a line with which MCUboot begins its boot text."""
-    return bool(_BANNER.search(line) or _START.search(line))
-
-
-def plain(text: str) -> str:
-    """``text`` without colour codes and control characters, its lines ended by newlines."""
-    bare = without_escapes(text).replace("\r\n", "\n")
-    return "".join(one for one in bare if one >= " " or one in "\n\t")
 
 
 def read_boot(text: str) -> BootLog:
@@ -130,7 +116,7 @@ def _boots(text: str) -> list[_Boot]:
     now: _Boot | None = None
     for line in (line.strip() for line in text.split("\n")):
         if begins_boot(line):
-            if now is None or not (now.begins and _START.search(line)):
+            if now is None or not (now.begins and START.search(line)):
                 if now is not None:
                     now.open = False
                 now = _Boot()

@@ -12,6 +12,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import SignatureError
+from smpdfu.image.secure_dfu.bounds import (
+    MAX_BOOT_VALIDATIONS,
+    MAX_SD_REQ,
+    SIGNATURE_BYTES,
+    too_many,
+    undecodable,
+)
 from smpdfu.image.secure_dfu.init_packet import (
     INIT_COMMAND_MAX_SIZE,
     BootValidation,
@@ -28,13 +35,10 @@ from smpdfu.image.secure_dfu.init_packet import (
 )
 from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
 from smpdfu.securedfu.findings import Finding, Severity
-from smpdfu.securedfu.signature import SIGNATURE_BYTES, verify
+from smpdfu.securedfu.signature import verify
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import Verifier
-
-MAX_SD_REQ, MAX_BOOT_VALIDATIONS = 16, 3
-"""``max_count`` of these fields in ``dfu-cc.options``."""
 
 _TYPES = {
     "application": (FwType.APPLICATION, FwType.EXTERNAL_APPLICATION),
@@ -43,6 +47,7 @@ _TYPES = {
     "bootloader": (FwType.BOOTLOADER,),
     "softdevice_bootloader": (FwType.SOFTDEVICE_BOOTLOADER,),
 }
+_BY_SIGNATURE = ValidationType.VALIDATE_ECDSA_P256_SHA256
 _NEEDED_SIZES = {
     FwType.APPLICATION: ("app_size",),
     FwType.EXTERNAL_APPLICATION: ("app_size",),
@@ -112,7 +117,12 @@ def _fields(entry: Entry, init: InitCommand) -> Iterator[Finding]:
     if init.fw_version is None and not init.is_debug and init.type != FwType.SOFTDEVICE:
         text = "the init packet has no fw_version: bootloaders refuse it unless they allow downgrades"
         yield Finding("no-fw-version", Severity.WARNING, text, image=entry.name)
-    if len(init.sd_req) > MAX_SD_REQ or len(init.boot_validation) > MAX_BOOT_VALIDATIONS:
+    if not init.sd_req and not init.is_debug and init.type != FwType.EXTERNAL_APPLICATION:
+        text = "the init packet has no sd_req: bootloaders of nRF5 SDK 17 refuse it on a device that has a SoftDevice"
+        yield Finding("no-sd-req", Severity.WARNING, text, image=entry.name)
+    for text in undecodable(init):
+        yield _error(entry, "undecodable", f"{text}: the bootloader cannot read such a packet")
+    if too_many(init):
         text = f"the bootloader has room for {MAX_SD_REQ} SoftDevices in sd_req and {MAX_BOOT_VALIDATIONS} validations"
         yield _error(entry, "too-many", text)
 
@@ -140,7 +150,9 @@ def _signature(entry: Entry, packet: Packet, keys: Sequence[Verifier], signer: i
     if signed is None:
         text = "it is not signed: only a bootloader that is built for unsigned applications takes it"
         yield Finding("not-signed", Severity.ERROR if keys else Severity.WARNING, text, image=entry.name)
-    elif (signed.signature_type or 0) != SignatureType.ECDSA_P256_SHA256:
+    elif signed.signature_type is None:
+        yield _error(entry, "signature-type", "the init packet does not say of which type its signature is")
+    elif signed.signature_type != SignatureType.ECDSA_P256_SHA256:
         text = f"it is signed by {name_of(SignatureType, signed.signature_type)}, and the bootloader checks ECDSA P-256"
         yield _error(entry, "signature-type", f"{text} only")
     elif len(signed.signature or b"") != SIGNATURE_BYTES:
@@ -153,14 +165,30 @@ def _signature(entry: Entry, packet: Packet, keys: Sequence[Verifier], signer: i
 
 
 def _boot_validation(entry: Entry, init: InitCommand, keys: Sequence[Verifier]) -> Iterator[Finding]:
-    """An ECDSA boot validation is a signature of the firmware: the device would not start what does not verify."""
+    """What the bootloader looks at after the last byte, and would refuse.
+
+    An ECDSA boot validation is a signature of the firmware: the device would not start what does not verify.
+    """
+    for one in init.boot_validation:
+        if one.type is not None and one.type not in tuple(ValidationType):
+            text = f"the validation at each boot is {name_of(ValidationType, one.type)}: no bootloader knows it"
+            yield _error(entry, "boot-validation-type", text)
     parts = (entry.firmware[: init.sd_size], entry.firmware[init.sd_size or 0 :]) if init.sd_size else (entry.firmware,)
-    for place, one in enumerate(init.boot_validation):
-        if one.type != ValidationType.VALIDATE_ECDSA_P256_SHA256 or not keys:
-            continue
-        if not any(_is_valid(key, one, parts[min(place, len(parts) - 1)]) for key in keys):
+    signed = [(n, one) for n, one in enumerate(init.boot_validation) if one.type == _BY_SIGNATURE]
+    for place, one in signed:
+        if len(one.data or b"") != SIGNATURE_BYTES:
+            text = f"the signature for the validation at each boot has {len(one.data or b'')} bytes and not 64"
+            yield _error(entry, "boot-validation", text)
+        elif keys and not any(_is_valid(key, one, parts[min(place, len(parts) - 1)]) for key in keys):
             text = "the signature for the validation at each boot is not by this key: the firmware would not start"
             yield _error(entry, "boot-validation", text)
+    if init.type == FwType.SOFTDEVICE_BOOTLOADER and any(place == 0 for place, _ in signed):
+        text = (
+            "bootloaders of nRF5 SDK 16 and older check the new bootloader, too, by the signature of the SoftDevice, "
+        )
+        text += "and refuse the package after its last byte"
+        advice = "Let the bootloader check the SoftDevice in another way"
+        yield Finding("sd-boot-validation", Severity.WARNING, text, advice, entry.name)
 
 
 def _is_valid(key: Verifier, validation: BootValidation, firmware: bytes) -> bool:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from smpdfu.errors import SignatureError, SigningError
 from smpdfu.image.keys.keys import SIGNATURES
+from smpdfu.image.secure_dfu.bounds import SIGNATURE_BYTES
 from smpdfu.image.signing import ecdsa_form
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import PublicHalf, Signer, Verifier
 
-SIGNATURE_BYTES = 64
 _HALF = 32
 
 

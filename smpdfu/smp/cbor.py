@@ -17,6 +17,10 @@ from smpdfu.untrusted.nesting import TooDeepError, check_depth
 MAX_DEPTH = 16
 """The most levels of nesting. The deepest SMP body (slot info) has five, and Zephyr reads at most 15
 (CONFIG_MCUMGR_SMP_CBOR_MAX_DECODING_LEVELS)."""
+UINT, BYTES = 0, 2
+"""Major types of items (RFC 8949, 3.1)."""
+_ONE_BYTE = 24
+"""Says in a head that the argument follows in one byte; the next ones say two, four and eight bytes."""
 UINT_MAX = 2**64 - 1
 NINT_MIN = -(2**64)
 
@@ -30,6 +34,14 @@ def head_size(argument: int) -> int:
     if argument < 0x10000:
         return 3
     return 5 if argument < 0x100000000 else 9
+
+
+def head(major: int, argument: int) -> bytes:
+    """Encode the head of an item of type ``major`` (RFC 8949, 3.1), with its value, length or count ``argument``."""
+    size = head_size(argument) - 1
+    if not size:
+        return bytes((major << 5 | argument,))
+    return bytes((major << 5 | _ONE_BYTE + size.bit_length() - 1,)) + argument.to_bytes(size, "big")
 
 
 def dumps(value: object) -> bytes:

@@ -30,6 +30,9 @@ class Op(IntEnum):
     WRITE_RSP = 3
 
 
+_OPS = tuple(Op)
+
+
 class MgmtRc(IntEnum):
     """Result codes of SMP itself (``rc``)."""
 
@@ -74,7 +77,7 @@ class Header:
         first, flags, length, group, sequence, command = _HEADER.unpack_from(data)
         if first & 0b11100100:
             raise RemoteProtocolError(f"the message starts with 0x{first:02x}, which is not an SMP operation")
-        return cls(Op(first & 0b11), first >> 3, flags, length, group, sequence, command)
+        return cls(_OPS[first & 0b11], first >> 3, flags, length, group, sequence, command)
 
     def to_bytes(self) -> bytes:
         """Return the eight bytes. Raises ValueError if a field does not fit."""

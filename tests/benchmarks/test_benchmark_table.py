@@ -135,3 +135,16 @@ def test_one_bench_can_be_run_alone_in_a_process_of_its_own(capfd: pytest.Captur
     assert "--- bench_tests" in out
     assert "0 of 2 goals are met, 0 are not, 2 were not run" in out
     assert [one["name"] for one in json.loads(file.read_text())["rows"]] == ["make test", "make check"]
+
+
+@pytest.mark.parametrize("bench", ["bench_tests", "bench_nowhere"])
+def test_a_goal_without_a_row_is_an_error_and_so_is_a_bench_that_fails(
+    bench: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten = Goal("forgotten", bench, 1, "ours", "s")
+    monkeypatch.setattr("benchmarks.__main__.GOALS", (*GOALS, forgotten))
+    monkeypatch.setattr("benchmarks.__main__.WITH_GOALS", (bench,))
+    assert main(["--quick"]) == 1
+    out, err = capfd.readouterr()
+    assert f"{bench} gave no row (exit code {int(bench == 'bench_nowhere')})" in out
+    assert f"these benches failed, or gave no row for a goal: {bench}" in err

@@ -19,6 +19,7 @@ DECLARING = {"app/command.py", "app/completion.py", "imgtool/commands.py"}
 # Files whose functions import when they are called, as a whole, and why.
 LATE = {
     "terminal/show.py": "it loads rich where something is drawn, and --json draws nothing",
+    "image/key_files.py": "it loads cryptography where a key is given, and verify needs none",
     "terminal/values.py": "--help names its functions, and reads no image",
 }
 
@@ -41,6 +42,7 @@ EXCEPTIONS = {
     ("imgtool/sign.py", "_spec"),
     ("imgtool/words.py", "no_such_option"),
     ("keys/passphrase.py", "read_private"),
+    ("inspect/inspect.py", "_foreign"),
     ("inspect/slot.py", "__rich_console__"),
     ("terminal/answers.py", "__rich__"),
     ("terminal/help.py", "examples_of"),

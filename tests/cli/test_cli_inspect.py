@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from intelhex import IntelHex
 
+from smpdfu.image import hexfile
 from smpdfu.image.format import Image
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.nsib.provision import FRONT_BYTES, provision_for
@@ -91,6 +92,23 @@ def test_what_follows_an_image_need_not_be_a_trailer(signed: Path, smpdfu: Call,
     signed.write_bytes(signed.read_bytes() + tail)
     assert smpdfu("inspect", "--json", signed).document["trailer"] is None
     assert "no part of the image" in smpdfu("inspect", signed).out
+
+
+@pytest.mark.parametrize("words", ["inspect {}", "sign {} out.bin -S 0x20000 -H 0x200 --pad-header -v 1.2.3"])
+def test_intel_hex_is_read_once(
+    words: str, raw: Path, tmp_path: Path, smpdfu: Call, write_hex: WriteHex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_hex(tmp_path / "raw.hex", (0xC000, raw.read_bytes()))
+    decode, times = hexfile.decode, []
+
+    def noted(text: bytes) -> tuple[hexfile.Segment, ...]:
+        times.append(len(text))
+        return decode(text)
+
+    monkeypatch.setattr(hexfile, "decode", noted)
+    monkeypatch.chdir(tmp_path)
+    assert smpdfu(*words.format(path).split()).code == 0
+    assert times == [path.stat().st_size]
 
 
 def test_inspect_finds_an_image_in_hex_where_it_lies(

@@ -123,7 +123,7 @@ UNSEEN = 3
 def entries(tmp_path: Path) -> dict[str, list[str]]:
     """How the program is started; as pip writes its scripts, with imports of Python's own before ours."""
     (tmp_path / "sitecustomize.py").write_text(AT_LINE)
-    for name, function in (("smpdfu", "main"), ("smpdfu-imgtool", "imgtool")):
+    for name, function in (("smpdfu", "console"), ("smpdfu-imgtool", "imgtool")):
         (tmp_path / name).write_text(SCRIPT.format(function))
     return {"script": [f"{tmp_path}/smpdfu"], "imgtool": [f"{tmp_path}/smpdfu-imgtool"], "module": ["-m", "smpdfu"]}
 

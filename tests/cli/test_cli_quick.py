@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from enum import StrEnum
 from functools import cache
 from io import StringIO
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,10 @@ from smpdfu.cli.app import quick, tree, typer_app
 from smpdfu.cli.app.command import REQUIRED, Declared, Parameter, declared
 from smpdfu.cli.app.groups import Group
 from smpdfu.cli.terminal.lazy_typer import Declaration
+from tests.cli.test_cli_start import LAYOUT, loaded
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Keys
 
 
 def commands(group: Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Callable[..., Any]]]:
@@ -183,3 +189,59 @@ def test_a_shell_that_completes_talks_to_typer(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(tree.COMPLETE_VAR, "complete_bash")
     monkeypatch.setattr(typer_app, "run_words", lambda words: 77)
     assert quick.run_words(["list"]) == 77
+
+
+NEVER = {
+    "typer",
+    "click",
+    "rich",
+    "difflib",
+    "importlib.metadata",
+    "statistics",
+    "yaml",
+    "intelhex",
+    "smpdfu.cli.app.failure",
+}
+NO_DEVICE = {
+    "asyncio",
+    "ssl",
+    "socket",
+    "serial",
+    "cbor2",
+    "smpdfu.client",
+    "smpdfu.smp",
+    "smpdfu.connect",
+    "smpdfu.virtual",
+}
+NO_KEY = {"cryptography", "smpdfu.image.keys.keys", "smpdfu.image.signing.encrypt"}
+NO_PACKAGE = {"zipfile", "smpdfu.dfu"}
+# It fails: os.devnull is no serial port, and words for failures are needed.
+FOR_NO_LIST = (NEVER - {"difflib", "smpdfu.cli.app.failure"}) | NO_PACKAGE | {"cryptography", "smpdfu.virtual"}
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["people", "json"])
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (("--version",), NEVER | NO_DEVICE | NO_KEY | NO_PACKAGE | {"dataclasses", "typing", "pathlib", "inspect"}),
+        (("version",), NEVER | NO_DEVICE | NO_KEY | NO_PACKAGE),
+        (("verify", "{image}"), NEVER | NO_DEVICE | NO_KEY | NO_PACKAGE | {"smpdfu.cli.image.sign_options"}),
+        (("verify", "{image}", "-k", "{key}"), NEVER | NO_DEVICE | NO_PACKAGE | {"smpdfu.cli.image.sign_options"}),
+        (("inspect", "{image}"), NEVER | NO_DEVICE | NO_PACKAGE | {"smpdfu.cli.image.sign_options"}),
+        (
+            ("sign", "-k", "{key}", *LAYOUT, "{raw}", "{out}"),
+            NEVER | NO_DEVICE | NO_PACKAGE | {"smpdfu.cli.image.verify"},
+        ),
+        (("keyinfo", "-k", "{key}"), NEVER | NO_DEVICE | NO_PACKAGE),
+        (("list", "--port", os.devnull), FOR_NO_LIST),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_right_call_imports_what_it_uses(
+    words: tuple[str, ...], unneeded: set[str], more: tuple[str, ...], raw: Path, signed: Path, keys: Keys, out: Path
+) -> None:
+    places = {"image": signed, "key": keys.signing, "raw": raw, "out": out}
+    if words == ("--version",) and more:
+        words, more = ("version",), ()
+        unneeded = NEVER
+    assert not loaded("main", *(word.format(**places) for word in words), *more) & unneeded

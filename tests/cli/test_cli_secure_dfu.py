@@ -177,12 +177,18 @@ def test_an_application_is_no_bootloader_of_the_devices(folder: Folder) -> None:
     assert "app.hex begins at 0x27000, where applications begin: it is no bootloader" in said
 
 
+def test_a_text_is_no_bootloader_of_the_devices(folder: Folder) -> None:
+    (folder.path / "notes.txt").write_text("the bootloader of the roof devices\n" * 9)
+    said = folder.package("--for-bootloader", folder.path / "notes.txt").refused(2)
+    assert "notes.txt does not begin with a vector table: it is no bootloader" in said
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("--application-version-string", "2.7.31"), "not both"),
         (("--sd-id", ","), "--sd-id has no ID in it"),
-        (("--sd-id", "banana"), "'banana' is not a whole number"),
+        (("--sd-id", "banana"), "--sd-id: 'banana' is not a whole number"),
         (("--bootloader-version", "1"), "no bootloader"),
         (("--chip", "nrf5340"), "nrf52840"),
         (("--app-boot-validation", "CRC"), "VALIDATE_GENERATED_CRC"),
@@ -196,13 +202,16 @@ def test_what_is_typed_wrong_is_said(folder: Folder, words: tuple[str, ...], sen
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("2.7.31", 20731), ("0.0.1", 1), ("10.0.0", 100_000), ("1.100.0", None), ("1.2", None)]
+    ("text", "number"),
+    [("2.7.31", 20731), ("0.0.1", 1), ("10.0.0", 100_000), ("1.100.0", None), ("1.2", None), ("999999.1.1", None)],
 )
 def test_a_version_as_text_is_nrfutil_s_number(folder: Folder, text: str, number: int | None) -> None:
     words = ("--application", folder.path / "app.hex", "--hw-version", 52, "--sd-req", "0x100", "-k", PEM)
     done = folder.call("package", *words, "--application-version-string", text, folder.path / "app.zip")
     if number is None:
-        assert text in done.refused(2)
+        said = done.refused(2)
+        assert "--application-version-string" in said
+        assert text in said
     else:
         assert folder.read().entries[0].init_packet.init.fw_version == number
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-KEYINFO = (sys.executable, "-m", "smpdfu", "keyinfo", "-k")
+SMPDFU = (sys.executable, "-m", "smpdfu")
+IMGTOOL = (sys.executable, "-c", "import smpdfu.__main__; smpdfu.__main__.imgtool()")
+KEYINFO = (*SMPDFU, "keyinfo", "-k")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a shell and /dev/full")
 
 
@@ -84,3 +86,41 @@ def test_a_name_that_stdout_cannot_show_is_escaped(tmp_path: Path, keys_dir: Pat
     )
     assert (done.returncode, b"unexpected" in done.stderr) == (0, False)
     assert shown in done.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize(
+    "line", ["--version", "help list", "help connection", "help --man", "virtual dump desk --address 0 --size 4096"]
+)
+def test_text_that_is_no_table_ends_like_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(tmp_path))
+    if "desk" in line:
+        subprocess.run([*SMPDFU, "virtual", "new", "desk"], check=True, capture_output=True)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        unread = subprocess.run([*SMPDFU, *line.split()], stdout=stdout, stderr=subprocess.PIPE)
+    assert (unread.returncode, unread.stderr) == (-signal.SIGPIPE, b"")
+    full = shell(">/dev/full", *SMPDFU, *line.split(), root=tmp_path)
+    assert (full.returncode, full.stderr) == (3, "error: stdout: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "unbuffered"),
+    [("version", ""), ("version", "1"), ("--help", ""), ("--help", "1"), ("keygen --help", ""), ("dumpinfo -h", "")],
+)
+def test_imgtool_names_a_full_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    done = shell(">/dev/full", *IMGTOOL, *line.split(), root=tmp_path)
+    assert (done.returncode, done.stderr.replace("stdout: ", "")) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_imgtool_is_silent_where_nobody_reads_it(monkeypatch: pytest.MonkeyPatch, unbuffered: str) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        done = subprocess.run([*IMGTOOL, "--help"], stdout=stdout, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from smpdfu.cli.app.findings import findings_shown
+from smpdfu.cli.inspect.slot import Part, Picture
 from smpdfu.cli.terminal import show, tables
 from smpdfu.cli.terminal.show import Data, Output, facts, stacked, table, tell, words
 from smpdfu.local.doctor.checks import Finding, Level
@@ -174,9 +176,17 @@ def test_a_row_without_styles_is_put_together_as_one_with_styles(rows: list[list
 
 TEXTS = st.text(st.sampled_from("ab 0-,.\t\n[]/\\:─é\u4e00"), max_size=12)
 VALUES = TEXTS | st.none() | st.booleans() | st.binary(max_size=20) | TEXTS.map(Path) | TEXTS.map(show.Good)
+
+
+def map_of(sizes: list[int]) -> list[Part]:
+    ends = list(accumulate(sizes))
+    return [Part("payload", "body", end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
 ANSWERS = st.recursive(
     TEXTS.map(words)
     | st.lists(st.tuples(TEXTS, VALUES), max_size=4).map(facts)
+    | st.lists(st.integers(1, 1 << 20), min_size=1, max_size=4).map(lambda sizes: Picture(map_of(sizes), 0x8000))
     | st.tuples(TEXTS, st.lists(st.tuples(VALUES, VALUES), max_size=4)).map(
         lambda made: table(made[0], ("a", "column"), made[1])
     ),

@@ -11,9 +11,10 @@ from smpdfu.client import Client, Patience
 from smpdfu.client.files import FileResult, download_file, upload_file
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.framing import ConsoleFraming, Framing
 from smpdfu.smp.groups.os import Params, ParamsReply
 from smpdfu.smp.message import Request
+from smpdfu.virtual.line.traffic import Traffic, TrafficPipe
 from smpdfu.virtual.server.files import MemoryFiles
 from smpdfu.virtual.server.groups.fs import FsGroup
 from smpdfu.virtual.server.server import Buffers, Server
@@ -34,14 +35,17 @@ def content(size: int) -> bytes:
 class Sizes:
     """The one command of the os group that matters here."""
 
+    def __init__(self, buffers: int) -> None:
+        self.buffers = buffers
+
     def on_params(self, request: Params) -> ParamsReply:
         """The buffers."""
-        return ParamsReply(BUFFER, 4)
+        return ParamsReply(BUFFER, self.buffers)
 
 
 @dataclass
 class Board:
-    """A device with files. ``lose``: numbers of messages, from 0, whose answers get lost."""
+    """A device with files. ``lose``: numbers of messages, from 0, whose answers get lost. ``latency_s``: each way."""
 
     group: type[FsGroup] = FsGroup
     without: tuple[type[Request[Any]], ...] = ()
@@ -49,13 +53,27 @@ class Board:
     deaf: Callable[[bytes], bool] = lambda message: False
     files: MemoryFiles = field(default_factory=MemoryFiles)
     heard: int = 0
+    buffers: int = 4
+    latency_s: float = 0.0
+    framing: Callable[[], Framing] = ConsoleFraming
+    window_max: int | None = None
 
     def __post_init__(self) -> None:
         self.fs = self.group(self.files, BUFFER)
-        self.server = Server([Sizes(), self.fs], Buffers(BUFFER, 4), without=self.without)
+        self.server = Server([Sizes(self.buffers), self.fs], Buffers(BUFFER, self.buffers), without=self.without)
 
     async def serve(self, pipe: Pipe) -> None:
-        framing = ConsoleFraming()
+        if not self.latency_s:
+            return await self._serve(pipe)
+        wire = TrafficPipe(pipe, Traffic(latency_s=self.latency_s), console=True)
+        wire.start()
+        try:
+            await self._serve(wire)
+        finally:
+            await wire.stop()
+
+    async def _serve(self, pipe: Pipe) -> None:
+        framing = self.framing()
         while True:
             for message in framing.feed(await pipe.read()):
                 if self.deaf(message):
@@ -69,7 +87,15 @@ class Board:
     def run(self, act: Callable[[Client], Awaitable[T]], faults: Faults = NO_FAULTS, *, timeout_s: float = LONG_S) -> T:
         async def main() -> T:
             pipe = served_pipe(self.serve, faults, name="the board")
-            async with Client(pipe, ConsoleFraming(), timeout_s=timeout_s, attempts=6, patience=IMPATIENT) as client:
+            client = Client(
+                pipe,
+                self.framing(),
+                timeout_s=timeout_s,
+                attempts=6,
+                patience=IMPATIENT,
+                window_max=self.window_max,
+            )
+            async with client:
                 return await act(client)
 
         return simulate(main())

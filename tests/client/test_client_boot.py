@@ -13,7 +13,8 @@ from smpdfu.client.trace import Trace
 from smpdfu.errors import DeviceError
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
-from smpdfu.loaders.console import MAX_TEXT, read_boot
+from smpdfu.loaders.boot_lines import MAX_TEXT
+from smpdfu.loaders.console import read_boot
 from smpdfu.smp.framing import DatagramFraming, Framing, RawFraming
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.os import Echo, Reset

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from smpdfu.client.files import download_file
 from smpdfu.errors import LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.link.memory import Faults
+from smpdfu.smp.framing import RawFraming
 from smpdfu.smp.groups.fs import (
     FileClose,
     FileHash,
@@ -187,6 +190,56 @@ def test_a_small_file_takes_as_few_requests_as_can_be(size: int, pieces: int) ->
     result = board.up(data)
     assert (board.stored, result.hash_type, result.verified) == (data, "sha256", True)
     assert board.heard == 1 + pieces + 1  # the sizes of the buffers, and one hash at the end
+
+
+@pytest.mark.parametrize(
+    ("how", "trips"),
+    [
+        ({"buffers": 4}, 6),
+        ({"buffers": 3}, 6),
+        ({"buffers": 2}, 7),
+        ({"buffers": 1}, 7),
+        ({"window_max": 2}, 6),
+        ({"window_max": 1}, 7),
+        ({"framing": RawFraming}, 7),
+    ],
+)
+def test_the_hash_of_a_small_file_costs_no_round_trip_where_two_may_be_in_flight(
+    how: dict[str, Any], trips: int
+) -> None:
+    board, data = Board(latency_s=0.05, **how), content(2000)
+    result = board.up(data)
+    assert (board.stored, result.hash_type, board.heard) == (data, "sha256", 8)
+    assert result.seconds / 0.1 == pytest.approx(trips + 1, abs=0.1)  # one more for the sizes of the buffers
+
+
+def test_an_early_question_that_gets_lost_is_asked_again() -> None:
+    board, data = Board(lose={7}), content(2000)
+    result = board.up(data)
+    assert (board.stored, result.hash_type, result.retries, board.heard) == (data, "sha256", 0, 9)
+
+
+def test_an_early_answer_about_other_bytes_proves_nothing() -> None:
+    class Early(FsGroup):
+        asked = 0
+
+        def on_file_hash(self, request: FileHash) -> FileHashReply:
+            self.asked += 1
+            reply = super().on_file_hash(request)
+            return replace(reply, output=bytes(32)) if self.asked == 1 else reply
+
+    board, data = Board(Early), content(2000)
+    result = board.up(data)
+    assert (board.stored, result.hash_type, result.retries) == (data, "sha256", 0)
+    assert isinstance(board.fs, Early)
+    assert board.fs.asked == 2
+
+
+def test_a_last_piece_that_gets_lost_comes_before_the_proof() -> None:
+    number = count()
+    board, data = Board(deaf=lambda message: next(number) == 6), content(2000)  # the first time, the last piece
+    result = board.up(data)
+    assert (board.stored, result.hash_type, result.retries) == (data, "sha256", 0)
 
 
 @pytest.mark.parametrize(("size", "pieces"), [(1, 1), (300, 1), (2000, 6)])

@@ -69,6 +69,8 @@ LOSING = {
     "pool that pauses for an erase": (replace(QUICK, page=1 << 14, page_s=0.3), serial(30)),
     "1 % loss": (QUICK, serial(30, 0.005)),
     "1 % loss, no latency": (QUICK, replace(serial(0.2, 0.005), seed=2)),  # with this one, the list is not lost
+    "UDP, deaf while it writes flash": (replace(MUTE, page_s=20 * MS, deaf_for_s=20 * MS), udp(60)),
+    "UDP, 8 buffers, deaf at times": (replace(MUTE, buffers=8, page_s=20 * MS, deaf_for_s=5 * MS), udp(30)),
     "UDP in disorder": (MUTE, replace(udp(30), loss=0.02, duplication=0.05, reordering=0.05)),
 }
 EVERY = LOSSLESS | LOSING

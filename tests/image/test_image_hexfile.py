@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from binascii import unhexlify
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from intelhex import IntelHex
 
 from smpdfu.errors import FormatError
+from smpdfu.image import hexfile
 from smpdfu.image.hexfile import Segment, decode, encode, is_hex, merge
 
 
@@ -113,6 +116,23 @@ def test_long_runs_are_read_as_intelhex_reads_them(address: int, size: int, data
 def test_the_shortest_file_looks_like_hex() -> None:
     assert is_hex(b":00000001FF")
     assert decode(b":00000001FF") == ()
+
+
+@pytest.mark.parametrize("last", [b":020000040001F9\n", b":020000040001F9\n:0100000000FF\n", b":0000000000\n"])
+def test_no_pattern_of_records_is_read_many_times(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a long run many records are looked at together: not again and again if they are not alike."""
+    text = encode([Segment(0, bytes(0x10000))]).removesuffix(b":00000001FF\n") + last * 4000 + b":00000001FF\n"
+    looked_at = 0
+
+    def noted(digits: bytes) -> bytes:
+        nonlocal looked_at
+        looked_at += len(digits)
+        return unhexlify(digits)
+
+    monkeypatch.setattr(hexfile, "unhexlify", noted)
+    with suppress(FormatError):  # the second one has an address twice
+        decode(text)
+    assert looked_at < 3 * len(text)
 
 
 def test_a_segment_longer_than_a_bank() -> None:

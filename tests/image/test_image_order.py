@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.errors import ImageError, SignatureError, SigningError
-from smpdfu.image.files import Segment, encode_firmware, read_key_file
+from smpdfu.image.files import Segment, encode_firmware, read_firmware, read_key_file
 from smpdfu.image.format import SIGNATURE_TYPES, Version
 from smpdfu.image.image_file import read_image
 from smpdfu.image.keys.keys import PrivateKey, generate
@@ -59,10 +59,10 @@ def test_a_signature_made_elsewhere_is_checked(order: Order, key: PrivateKey, tm
 
 
 def test_what_is_no_firmware_is_told_before_it_is_signed(order: Order) -> None:
-    assert objection_to(order) is None
+    assert objection_to(order, read_firmware(order.infile)) is None
     order.infile.write_text("this is a text and no firmware at all\n" * 20)
-    assert objection_to(order)
-    assert objection_to(replace(order, spec=replace(SPEC, non_bootable=True))) is None
+    assert objection_to(order, read_firmware(order.infile))
+    assert objection_to(replace(order, spec=replace(SPEC, non_bootable=True)), read_firmware(order.infile)) is None
 
 
 def test_an_image_and_its_signature_need_two_files(order: Order) -> None:

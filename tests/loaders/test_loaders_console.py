@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.loaders.console import MAX_TEXT, BootLog, plain, read_boot
+from smpdfu.loaders.boot_lines import MAX_TEXT, plain
+from smpdfu.loaders.console import BootLog, read_boot
 from smpdfu.loaders.releases import Generation
 from smpdfu.loaders.rules import NORDIC
 

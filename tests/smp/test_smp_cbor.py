@@ -32,6 +32,13 @@ def test_what_is_written_is_read_back(item: object) -> None:
     assert cbor.loads(cbor.dumps(item)) == item
 
 
+@given(st.integers(0, cbor.UINT_MAX), st.binary(max_size=300))
+def test_heads_are_those_of_cbor2(value: int, data: bytes) -> None:
+    assert cbor.head(cbor.UINT, value) == cbor2.dumps(value)
+    assert cbor.head(cbor.BYTES, len(data)) + data == cbor2.dumps(data)
+    assert len(cbor.head(cbor.UINT, value)) == cbor.head_size(value)
+
+
 @given(ITEMS)
 def test_indefinite_lengths_are_read(item: object) -> None:
     assert cbor.loads(cbor2.dumps(item, indefinite_containers=True)) == item

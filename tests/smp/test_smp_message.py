@@ -211,3 +211,18 @@ def test_a_body_that_its_header_cannot_say_is_refused(size: int) -> None:
     assert len(request(size - heads).to_body()) == size
     with pytest.raises(LocalProtocolError, match="more than SMP can carry"):
         request(size - heads).to_bytes(0)
+
+
+@given(st.integers(0, 0xFFFFFFFF), st.binary(max_size=300), st.none() | st.integers(0, 3))
+def test_a_piece_of_an_image_is_what_the_codec_makes_of_its_map(off: int, data: bytes, image: int | None) -> None:
+    piece = ImageUpload(image=image, off=off, data=data)
+    assert piece.to_body() == cbor.dumps(piece.to_map())
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [ImageUpload(off=-1), ImageUpload(off=1 << 32), ImageUpload(off=True), ImageUpload(off=0, data="x")],  # type: ignore[arg-type]
+)
+def test_a_piece_with_a_wrong_value_is_refused(piece: ImageUpload) -> None:
+    with pytest.raises(ValueError, match="ImageUpload"):
+        piece.to_body()

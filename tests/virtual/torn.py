@@ -68,13 +68,22 @@ def _each_operation(chip: Chip, at_operation: Callable[[Flash, Callable[[], None
     def program(flash: Flash, address: int, data: bytes) -> None:
         at_operation(flash, partial(Flash.program, flash, address, data))
 
+    def program_pieces(flash: Flash, address: int, data: bytes, piece_bytes: int) -> None:
+        for done in range(0, len(data), piece_bytes):  # as a flash does on a supply that does not last
+            program(flash, address + done, data[done : done + piece_bytes])
+
     def erase_page(flash: Flash, page: int) -> None:
         at_operation(flash, partial(Flash._erase_page, flash, page))
 
     for flash in chip.flashes.values():
-        vars(flash).update(program=partial(program, flash), _erase_page=partial(erase_page, flash))
+        vars(flash).update(
+            program=partial(program, flash),
+            program_pieces=partial(program_pieces, flash),
+            _erase_page=partial(erase_page, flash),
+        )
     try:
         yield
     finally:
         for flash in chip.flashes.values():
-            del vars(flash)["program"], vars(flash)["_erase_page"]
+            for name in ("program", "program_pieces", "_erase_page"):
+                del vars(flash)[name]

@@ -176,8 +176,9 @@ class DdiClient:
         return found
 
     def _keep(self, key: tuple[str, str], state: tuple[str, object, int]) -> None:
+        _, _, before = self._kept.pop(key, ("", None, 0))  # of a request at the same time
         self._kept[key] = state
-        self._kept_bytes += state[2]
+        self._kept_bytes += state[2] - before
         while len(self._kept) > MAX_KEPT or self._kept_bytes > MAX_KEPT_BYTES:
             _, (_, _, size) = self._kept.popitem(last=False)
             self._kept_bytes -= size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,8 +42,11 @@ class Settings:
     bootloader: Mapping[str, Any] = field(default_factory=dict)
 
 
-def resolve(connection: Options) -> Settings:
-    """Settle the address and the bounds. Raises typer.BadParameter with a sentence that says what to type."""
+def resolve(connection: Options, kinds: Collection[str] | None = None) -> Settings:
+    """Settle the address and the bounds. Raises typer.BadParameter with a sentence that says what to type.
+
+    ``kinds`` are the kinds of addresses that the command takes, such as "serial"; None: all.
+    """
     given = {key: getattr(connection, key) for key in CONNECTION_KEYS if getattr(connection, key) is not None}
     ways = [way for way in WAYS if way in given]
     if connection.profile is not None:
@@ -56,7 +59,7 @@ def resolve(connection: Options) -> Settings:
     if timeout_s is not None and not 0 < timeout_s < 86400:
         raise typer.BadParameter(f"--timeout {timeout_s:g} is wrong. Give seconds: more than 0 and less than 86400")
     bootloader = {key: given[key] for key in BOOTLOADER_KEYS if key in given}
-    return Settings(address_of(given), timeout_s, given.get("window"), bootloader)
+    return Settings(address_of(given, kinds), timeout_s, given.get("window"), bootloader)
 
 
 def open_client(connection: Options, *, transfer_timeout_s: float | None = None, address: str | None = None) -> Client:
@@ -80,18 +83,18 @@ def open_client(connection: Options, *, transfer_timeout_s: float | None = None,
     return client
 
 
-def address_of(given: dict[str, Any]) -> str:
+def address_of(given: dict[str, Any], kinds: Collection[str] | None = None) -> str:
     """The address that options or a table of smpdfu.toml give. Raises typer.BadParameter."""
     try:
-        return str(parse_address(_address(given)))
+        return str(parse_address(_address(given, kinds)))
     except ConnectError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-def _address(given: dict[str, Any]) -> str:
+def _address(given: dict[str, Any], kinds: Collection[str] | None) -> str:
     ways = [way for way in WAYS if way in given]
     if not ways:
-        raise typer.BadParameter(_no_device())
+        raise typer.BadParameter(_no_device(kinds))
     if len(ways) > 1:
         raise typer.BadParameter(f"you gave {' and '.join('--' + way for way in ways)}. Give only one of them")
     way, value = ways[0], str(given[ways[0]])
@@ -142,7 +145,14 @@ def _told(table: dict[str, Any], file: ConfigFile) -> dict[str, Any]:
     return table
 
 
-def _no_device() -> str:
-    found = nearby()
-    seen = "Found here: " + ", ".join(found) + "." if found else "There is no serial port and no virtual device here."
-    return f"which device? Give --port, --ble, --ip or --to, or set SMPDFU_TO. {seen}"
+_KIND_OF_WAY = {"port": "serial", "ble": "ble", "ip": "udp"}
+
+
+def _no_device(kinds: Collection[str] | None) -> str:
+    ways = [f"--{way}" for way, kind in _KIND_OF_WAY.items() if kinds is None or kind in kinds]
+    found = [one for one in nearby() if kinds is None or one.partition(":")[0] in kinds]
+    nothing = "There is no serial port and no virtual device here."
+    if kinds is not None and "virtual" not in kinds:
+        nothing = "There is no serial port on USB here."
+    seen = "Found here: " + ", ".join(found) + "." if found else nothing
+    return f"which device? Give {', '.join(ways)} or --to, or set SMPDFU_TO. {seen}"

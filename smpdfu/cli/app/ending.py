@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smpdfu.cli.app.advice import advice
-from smpdfu.cli.terminal.show import Output, StdoutGone, print_json, print_json_line, tell
+from smpdfu.cli.terminal.show import Output, print_json, print_json_line, tell
+from smpdfu.cli.terminal.streams import StdoutGone
 from smpdfu.errors import (
     ActionsFailedError,
     ActionsUnfinishedError,

@@ -17,7 +17,7 @@ from smpdfu.cli.app.tree import COMPLETION_OPTIONS
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
-from smpdfu.cli.terminal.show import STDOUT, StdoutGone
+from smpdfu.cli.terminal.streams import STDOUT, StdoutGone
 from smpdfu.errors import SmpdfuError
 
 EXIT_USAGE = 2

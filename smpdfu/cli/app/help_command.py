@@ -10,7 +10,7 @@ from smpdfu import __version__
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.terminal import lazy_typer as typer
-from smpdfu.cli.terminal.show import Output, facts
+from smpdfu.cli.terminal.show import Output, facts, print_text
 
 _ANY_DEVICE_COMMAND = "list"
 
@@ -36,14 +36,14 @@ def show_help(
     if man:
         from smpdfu.cli.app.man_page import man_page
 
-        typer.echo(man_page(context_of(None)), nl=False)
+        print_text(man_page(context_of(None)))
     elif words == ["connection"]:
-        typer.echo(connection_help())
+        print_text(connection_help() + "\n")
     else:
         ctx = context_of((words or [""])[0])
         for word in words or []:
             ctx = below(ctx, word)
-        typer.echo(ctx.get_help())
+        print_text(ctx.get_help() + "\n")
 
 
 def context_of(wanted: str | None) -> Any:

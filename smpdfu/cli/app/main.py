@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from smpdfu import __version__
-from smpdfu.cli.terminal.streams import escape_on_stdout, replace_closed_streams
+from smpdfu.cli.terminal.streams import escape_on_stdout, failed_stdout, replace_closed_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ def run() -> NoReturn:
 
 def _run(words: list[str]) -> int:
     if words == ["--version"]:
-        sys.stdout.write(f"{__version__}\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(f"{__version__}\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise failed_stdout(error) from None
         return 0
     from smpdfu.cli.app.quick import run_words  # here: the version needs no command
 

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 COMMANDS: Mapping[str, Row] = {
     "scan": Row(UPDATE, "computer.commands", "List the devices in reach: serial ports, BLE and virtual devices."),
-    "list": Row(UPDATE, "slots.commands", "Show what is in the slots: version, hash and flags."),
+    "list": Row(UPDATE, "slots.list_command", "Show what is in the slots: version, hash and flags."),
     "update": Row(UPDATE, "update.update", "Update both cores from a package."),
     "upload": Row(UPDATE, "slots.commands", "Upload an image, and with --confirm install it."),
     "test": Row(UPDATE, "slots.commands", "Mark an image for a test at the next boot."),
@@ -43,11 +43,13 @@ COMMANDS: Mapping[str, Row] = {
     "publish": Row(UPDATE, "agent.publish_command", "Publish a package in hawkBit."),
     "secure-dfu": Row(UPDATE, "securedfu.commands", "Make, show and send packages for the bootloader of the nRF5 SDK."),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
-    "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
+    "sign": Row(RELEASE, "image.sign_command", "Sign an image and, with -E, encrypt it."),
     "seal": Row(RELEASE, "nsib.commands", "Put the seal of b0 or b0n behind a firmware."),
     "provision": Row(RELEASE, "nsib.commands", "Make and read the provisioning data of b0 and b0n."),
-    "verify": Row(RELEASE, "image.commands", "Check whether a bootloader would accept an image."),
-    "inspect": Row(RELEASE, "image.commands", "Show what a file is, what is in it, and what you can do with it."),
+    "verify": Row(RELEASE, "image.verify_command", "Check whether a bootloader would accept an image."),
+    "inspect": Row(
+        RELEASE, "image.inspect_command", "Show what a file is, what is in it, and what you can do with it."
+    ),
     "key": Row(RELEASE, "keys.commands", "Make keys, and write them in the form that a bootloader needs."),
     "info": Row(DEVICE, "slots.commands", "Show what the device reports about itself."),
     "erase": Row(DEVICE, "slots.commands", "Erase a slot; without options, the one that does not run."),

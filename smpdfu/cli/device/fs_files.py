@@ -15,6 +15,7 @@ from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts, table, words
+from smpdfu.cli.terminal.streams import failed_stdout
 from smpdfu.client.files import download_file, upload_file
 from smpdfu.client.transfers.file_hash import hash_bytes
 from smpdfu.errors import DeviceError, RemoteProtocolError
@@ -107,8 +108,11 @@ def _beside(path: str) -> Iterator[tuple[BinaryIO, bool]]:
     """Where the bytes go: a file beside ``path`` that gets its name in the end, and stays for the next call if that end
     does not come. What is no regular file (a pipe, stdout) is written to directly; then the second is False."""
     if path == STDOUT:
-        yield sys.stdout.buffer, False
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer, False
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise failed_stdout(error) from None
         return
     if os.path.exists(path) and not os.path.isfile(path):
         with open_output(path) as target:

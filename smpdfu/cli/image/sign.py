@@ -11,6 +11,7 @@ from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal import values
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError
+from smpdfu.image.files import read_firmware
 from smpdfu.image.image_file import is_hex
 from smpdfu.image.signers import shown_key
 from smpdfu.image.signing import order as orders
@@ -43,18 +44,19 @@ def sign_files(
     outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
     replacing.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
     order = Order(spec, files.infile, outfiles, (), None, files.hex_addr, who.sig_out, replacing.force)
-    if not files.any_input and (objection := orders.objection_to(order)):
+    firmware = read_firmware(files.infile)
+    if not files.any_input and (objection := orders.objection_to(order, firmware)):
         raise ImageError(f"{files.infile} is no firmware: {objection} (--any-input signs it all the same)")
     order = replace(order, recipient=None if who.encrypt is None else read_recipient(who.encrypt, secret))
     if who.vector_to_sign is not None:
         what = as_vector(who.vector_to_sign)
-        orders.write_vector(order, what, public_to_sign(who))
+        orders.write_vector(order, what, public_to_sign(who), firmware)
         show_vector(what, order.outfiles, out)
         return
     padded = spec.pad_sig and who.fix_sig is None  # a given signature is used as it is
     order = replace(order, spec=replace(spec, pad_sig=padded), signers=signers(who))
     known = key_warnings(order.signers, order.recipient, release=guard.release)
-    signed = orders.sign(order)
+    signed = orders.sign(order, firmware)
     found = cautions(signed, slot.slot_address, check_link=not slot.no_link_check)
     warnings = [*({"code": "known-key", "message": one} for one in known), *map(_warning, found)]
     for warning in warnings:

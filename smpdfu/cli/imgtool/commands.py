@@ -31,8 +31,8 @@ def run() -> NoReturn:
     """Run the command line and leave with imgtool's exit code."""
     replace_closed_streams()
     escape_on_stdout()
-    command, arguments = parse(sys.argv[1:])
     try:
+        command, arguments = parse(sys.argv[1:])
         sys.exit(ACTIONS[command](command, arguments))
     except UsageError as error:
         _fail(EXIT_USAGE, str(error))
@@ -44,6 +44,8 @@ def run() -> NoReturn:
         _fail(EXIT_FAILED, str(error))
     except KeyboardInterrupt:
         _fail(EXIT_INTERRUPTED, "interrupted. No file is incomplete. Run the same command again.")
+    except BrokenPipeError:  # nobody reads stdout any more: imgtool says nothing, too
+        sys.exit(EXIT_FAILED)
     except OSError as error:
         what = error.strerror or str(error)
         _fail(EXIT_FAILED, f"{error.filename}: {what}" if error.filename else what)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.inspect import foreign
 from smpdfu.cli.inspect.contents import ADVICE, MCUBOOT_ITSELF, PROVISION, WHOLE_FLASH, Contents, Pairs, Table
 from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
@@ -37,6 +36,7 @@ from smpdfu.image.verification.seal_check import image_seal
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from smpdfu.image.files import Firmware
     from smpdfu.image.format import Endian, Tlv
 
 
@@ -83,10 +83,8 @@ def inspect(file: Path, slot: SlotGeometry | None = None, nsib: NsibKeys = NO_NS
     try:
         if kind.name in READERS:
             contents = READERS[kind.name](data, advice, View(slot, nsib))
-        elif kind.name in foreign.PACKAGES:
-            contents = foreign.PACKAGES[kind.name](data, advice, nsib)
         else:
-            contents = foreign.READERS.get(kind.name, _only_advice)(data, advice)
+            contents = _foreign(kind.name, data, advice, nsib)
     except SmpdfuError as error:
         contents = Contents(fault=error)
     fault = None if contents.fault is None else ImageError(f"{file}: {contents.fault}")
@@ -99,6 +97,14 @@ class View:
 
     slot: SlotGeometry | None = None
     nsib: NsibKeys = NO_NSIB_KEYS
+
+
+def _foreign(kind: str, data: bytes, advice: str, nsib: NsibKeys) -> Contents:
+    from smpdfu.cli.inspect import foreign  # here: images need nothing of packages
+
+    if kind in foreign.PACKAGES:
+        return foreign.PACKAGES[kind](data, advice, nsib)
+    return foreign.READERS.get(kind, _only_advice)(data, advice)
 
 
 def _only_advice(_data: bytes, advice: str) -> Contents:
@@ -250,7 +256,7 @@ def _hex(data: bytes, advice: str, view: View) -> Contents:
     if start.data.startswith(IMAGE_MAGIC.to_bytes(4, "little")) and len(held) < 2:
         inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], view)
         return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_ + inner.data)
-    if (provision := _provision(data)) is not None:
+    if (provision := _provision(firmware)) is not None:
         return provision
     if len(held) == 2:
         advice = "It has the firmware of both cores. Sign and pack it with `smpdfu package --merged`."
@@ -262,10 +268,10 @@ def _hex(data: bytes, advice: str, view: View) -> Contents:
     return Contents(pairs + tuple(more), (segments,), data_, advice)
 
 
-def _provision(data: bytes) -> Contents | None:
+def _provision(firmware: Firmware) -> Contents | None:
     """Provisioning data of NSIB, of a build or of a dump; None for anything else."""
     try:
-        found = find_provision(parse_firmware(data))
+        found = find_provision(firmware)
     except FormatError:
         return None
     if not (found.keys or found.counters):
@@ -277,7 +283,7 @@ def _provision(data: bytes) -> Contents | None:
 
 def _unknown(data: bytes, advice: str, _view: View) -> Contents:
     """A dump of OTP has nothing at its beginning by which it could be known."""
-    return _provision(data) or _only_advice(data, advice)
+    return _provision(parse_firmware(data)) or _only_advice(data, advice)
 
 
 def _is_whole_flash(parts: Iterable[bytes]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from smpdfu.image.trailer import max_image_size_bytes, trailer_size_bytes
+from smpdfu.cli.terminal.answers import Drawing
+from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes, trailer_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from smpdfu.image.format import Image
-    from smpdfu.image.trailer import SlotGeometry
 
 Kind = Literal["header", "body", "tlvs", "free", "trailer", "stray"]
 
@@ -75,7 +75,7 @@ def _slot_rest(slot: SlotGeometry) -> Iterator[tuple[str, Kind, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Drawing):
     """Parts, drawn with rich, the first at the address ``base``; with ASCII where the terminal has no other letters."""
 
     parts: Sequence[Part]
@@ -88,6 +88,12 @@ class Picture:
         yield Text("Map", style="bold")
         for address, text, style in self.lines(ascii_only=options.ascii_only):
             yield Text.assemble((address, "dim"), " ", (text, style), no_wrap=True, overflow="crop")
+
+    def plain_lines(self, *, ascii_only: bool) -> Iterator[str]:
+        """The lines without colours."""
+        yield "Map"
+        for address, text, _ in self.lines(ascii_only=ascii_only):
+            yield f"{address} {text}"
 
     def lines(self, *, ascii_only: bool) -> Iterator[tuple[str, str, str]]:
         """Address (or as many blanks), what is drawn beside it, style; line by line."""

@@ -26,14 +26,14 @@ def read_order(files: Files, needs: Requirements, device: DeviceFacts) -> Secure
     text = files.application_version_string
     if text is not None and files.application_version is not None:
         raise typer.BadParameter("give either --application-version or --application-version-string, not both")
-    version = files.application_version if text is None else _checked(version_number, text)
+    version = (
+        files.application_version if text is None else _checked(version_number, text, "--application-version-string")
+    )
     sd_req, sd_id = (_numbers(given, name) for given, name in ((needs.sd_req, "--sd-req"), (needs.sd_id, "--sd-id")))
     parts = [part(path) for path in (files.application, files.bootloader, files.softdevice, device.for_bootloader)]
     known = parts[3]
-    if known is not None and known.start in APPLICATION_STARTS:
-        raise typer.BadParameter(
-            f"--for-bootloader {known.name} begins at 0x{known.start:x}, where applications begin: it is no bootloader"
-        )
+    if known is not None:
+        _check_bootloader(known)
     try:
         return SecureDfuOrder(
             hw_version=needs.hw_version,
@@ -56,17 +56,29 @@ def read_order(files: Files, needs: Requirements, device: DeviceFacts) -> Secure
         raise typer.BadParameter(str(error)) from None
 
 
+def _check_bootloader(known: Nrf52Firmware) -> None:
+    """Raise typer.BadParameter for a file that holds no bootloader."""
+    if known.start in APPLICATION_STARTS:
+        raise typer.BadParameter(
+            f"--for-bootloader {known.name} begins at 0x{known.start:x}, where applications begin: it is no bootloader"
+        )
+    if known.vectors is None:
+        raise typer.BadParameter(
+            f"--for-bootloader {known.name} does not begin with a vector table: it is no bootloader"
+        )
+
+
 def _numbers(given: list[str] | None, name: str) -> tuple[int, ...]:
     """The IDs behind an option that may be repeated and takes lists."""
     words = filter(None, (one.strip() for one in ",".join(given or ()).split(",")))
-    found = [_checked(values.unsigned32, one) for one in words]
+    found = [_checked(values.unsigned32, one, name) for one in words]
     if given and not found:
         raise typer.BadParameter(f"{name} has no ID in it: write it as 0x100, or as 0x100,0xCA")
     return tuple(found)
 
 
-def _checked(parse: Callable[[str], int], text: str) -> int:
+def _checked(parse: Callable[[str], int], text: str, option: str) -> int:
     try:
         return parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{option}: {error}") from None

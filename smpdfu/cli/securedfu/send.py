@@ -13,9 +13,9 @@ from smpdfu.cli.terminal.interruption import now_leaves
 from smpdfu.cli.terminal.show import Advance, Good, Output, facts, print_json_line, upload_phase
 from smpdfu.connect import Address, parse_address
 from smpdfu.errors import LinkError
-from smpdfu.secure_dfu import send_secure_dfu
+from smpdfu.secure_dfu import read_secure_dfu_package, send_secure_dfu
 from smpdfu.securedfu.protocol.buttonless import NAME_MAX
-from smpdfu.securedfu.reading import read_package
+from smpdfu.securedfu.send.ble_addresses import is_shown
 from smpdfu.securedfu.send.carry import TIMEOUT_S
 from smpdfu.securedfu.send.session import (
     SecureDfuEvent,
@@ -40,6 +40,10 @@ BEFORE_FIRMWARE = (
     "The device waits in its bootloader, perhaps with a part of the firmware. Run the same command again: it continues "
     "where the device is. After some time without a command, the bootloader restarts the device."
 )
+UNDER_ANOTHER_NAME = (
+    "The device waits in its bootloader, perhaps with a part of the firmware. It has another name there: `smpdfu scan` "
+    "shows its address. Send the package to this address: smpdfu continues where the device is."
+)
 INSTALLS = "The device has all of the firmware and installs it. Do not turn its power off."
 INSTALLS_PART = (
     "The device has {} and installs it: do not turn its power off. The rest of the package is not sent. Run the same "
@@ -62,11 +66,12 @@ _NEXT = {
 
 async def send_package(path: Path, how: SendOptions, conn: DfuConnection, out: Output) -> None:
     """Send the package at ``path``, and print what became of it."""
-    settings = resolve(conn)
+    settings = resolve(conn, _WIRES)
     address = _address(settings.address, conn)
-    package = read_package(path)
+    package = read_secure_dfu_package(path)
     now_leaves(NOTHING)
-    with Reporter(out, events=how.events) as report:
+    by_name = address.kind == "ble" and not is_shown(address.target)
+    with Reporter(out, events=how.events, by_name=by_name) as report:
         try:
             sent = await send_secure_dfu(
                 str(address),
@@ -91,6 +96,11 @@ async def send_package(path: Path, how: SendOptions, conn: DfuConnection, out: O
 def _address(text: str, conn: DfuConnection) -> Address:
     """The device's address with the options for it. Raises typer.BadParameter."""
     address = parse_address(text)
+    if address.kind == "virtual":
+        raise typer.BadParameter(
+            f"a virtual nRF52 takes a package at its terminal. Run `smpdfu virtual run {address.target}`, then give "
+            "--port with the port that it prints"
+        )
     if address.kind not in _WIRES:
         raise typer.BadParameter(f"{address} does not carry Secure DFU. Give --port, --ble or --to")
     if conn.bootloader_name is not None and address.kind != "ble":
@@ -106,10 +116,14 @@ def _address(text: str, conn: DfuConnection) -> Address:
 
 
 class Reporter:
-    """Shows the events: a line for each part, its progress, a spinner for each restart. Used with ``with``."""
+    """Shows the events: a line for each part, its progress, a spinner for each restart. Used with ``with``.
 
-    def __init__(self, out: Output, *, events: bool) -> None:
+    ``by_name``: the same command may not find the device again, for its bootloader advertises another name.
+    """
+
+    def __init__(self, out: Output, *, events: bool, by_name: bool = False) -> None:
         self._out = out
+        self._by_name = by_name
         self._events = events
         self._stack = ExitStack()
         self._advance: Advance | None = None
@@ -126,14 +140,14 @@ class Reporter:
         if self._events:
             print_json_line(_entry(event))
         if isinstance(event, SecureDfuProgress):
-            now_leaves(IN_PART)
+            now_leaves(UNDER_ANOTHER_NAME if self._by_name else IN_PART)
             if self._advance is not None:
                 self._advance(event.progress.off, event.progress.len, upload_phase(event.progress.off))
             return
         self._stack.close()
         self._advance = None
         if isinstance(event, SecureDfuPartBegins):
-            now_leaves(BEFORE_FIRMWARE)
+            now_leaves(UNDER_ANOTHER_NAME if self._by_name else BEFORE_FIRMWARE)
             self._parts_left = event.parts - event.number
             self._out.say(f"[{event.number}/{event.parts}] {event.image}: {event.size_bytes} bytes")
             self._advance = self._stack.enter_context(self._out.progress(event.image))

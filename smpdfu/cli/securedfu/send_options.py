@@ -134,6 +134,7 @@ class SendOptions:
             "--boot-timeout",
             metavar="SECONDS",
             min=0.1,
+            max=86400,
             help="How long the device may take to install a part and to come back. [default: by its size]",
             show_default=False,
         ),

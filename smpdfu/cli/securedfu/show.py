@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from smpdfu.cli.keys.passphrase import Passphrase, read_key
 from smpdfu.cli.securedfu.findings import finding_entry, finding_line
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError
+from smpdfu.image.secure_dfu.bounds import MAX_SD_REQ
 from smpdfu.image.secure_dfu.facts import packet_facts
 from smpdfu.image.secure_dfu.init_packet import OpCode, Packet, ValidationType, name_of
 from smpdfu.image.secure_dfu.softdevices import softdevice_words
@@ -100,17 +101,24 @@ def _rows(judged: SecureDfuJudgement, names: Sequence[str]) -> list[tuple[str, o
         ("type", said.fw_type),
         ("version", _number(init.fw_version)),
         ("hardware version", _number(init.hw_version)),
-        ("SoftDevice", ", ".join(map(softdevice_words, init.sd_req)) or "none"),
+        ("SoftDevice", _listed(map(softdevice_words, init.sd_req))),
         ("sizes", ", ".join(f"{name} {size} bytes" for name, size in said.sizes) or "none"),
         ("hash", f"{said.hash_type} {said.hash.hex()}".rstrip()),
-        ("checked at boot", ", ".join(validations) or "none"),
+        ("checked at boot", _listed(validations)),
         ("debug mode", said.is_debug),
         ("signature", _signature(judged, names)),
     ]
     if init.unknown:
-        rows.append(("unknown fields", ", ".join(str(field.number) for field in init.unknown)))
+        rows.append(("unknown fields", _listed(str(field.number) for field in init.unknown)))
     errors = errors_of(judged.findings)
     return [*rows, *(("refused", one.words) for one in errors)]
+
+
+def _listed(words: Iterable[str]) -> str:
+    """The words in one line. A package may hold thousands of them where a bootloader takes MAX_SD_REQ at most."""
+    found = list(words)
+    more = len(found) - MAX_SD_REQ
+    return (", ".join(found[:MAX_SD_REQ]) or "none") + (f" and {more} more" if more > 0 else "")
 
 
 def _signature(judged: SecureDfuJudgement, names: Sequence[str]) -> str:

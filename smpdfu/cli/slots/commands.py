@@ -1,4 +1,4 @@
-"""The commands of one device: ``list upload test confirm reset info erase echo``. Their bodies stand beside this."""
+"""Commands of one device beside ``list``: ``upload test confirm reset info erase echo``. Bodies stand elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
+from smpdfu.cli.slots import list_command
 from smpdfu.cli.slots.restart_options import Restart
 from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import HashOutput, Output
@@ -25,13 +26,13 @@ SlotOption = Annotated[
 def register(app: Group) -> None:
     """Add the commands to ``app``; those about images also under mcumgr's words, ``smpdfu image ...``."""
     images: dict[str, Callable[..., Any]] = {
-        "list": list_images,
         "upload": upload,
         "test": mark_test,
         "confirm": confirm,
         "erase": erase,
     }
     under_image = Group("The image commands, grouped as in mcumgr.")
+    list_command.register(under_image)
     for name, function in images.items():
         command(app, name)(function)
         command(under_image, name)(function)
@@ -39,13 +40,6 @@ def register(app: Group) -> None:
     for function in others:
         command(app, function.__name__)(function)
     app.add_group("image", under_image)
-
-
-async def list_images(conn: Connection, out: HashOutput) -> None:
-    """Show what is in the slots: version, hash and flags."""
-    from smpdfu.cli.slots.list_images import show_images
-
-    await show_images(conn, out)
 
 
 async def upload(

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+_FRAMES = "─│┌├└┐┤┘"
+
+
+class Drawing:
+    """What draws itself with rich, and with letters alone."""
+
+    __slots__ = ()
+
+    def plain_lines(self, *, ascii_only: bool) -> Iterator[str]:
+        """Return the lines without colours; ``ascii_only``: without the letters for frames."""
+        raise NotImplementedError
+
+
 class Paragraphs:
     """A text of one or more lines that is no markup, in one style."""
 
@@ -87,7 +100,12 @@ def plain(answer: RenderableType, rule: str) -> list[str] | None:
         lines = list(_lines(answer, rule))
     except TypeError:
         return None
-    return lines if all(line.isascii() or set(line.strip()) == {rule} for line in lines) else None
+    return lines if all(map(_is_narrow, lines)) else None
+
+
+def _is_narrow(line: str) -> bool:
+    """True if each letter of a line certainly takes one column, so that it needs no table of widths."""
+    return line.isascii() or all(one.isascii() or one in _FRAMES for one in line)
 
 
 def _lines(answer: RenderableType, rule: str) -> Iterator[str]:
@@ -112,6 +130,8 @@ def _lines(answer: RenderableType, rule: str) -> Iterator[str]:
         case Stacked():
             for part in answer.parts:
                 yield from _lines(part, rule)
+        case Drawing():
+            yield from answer.plain_lines(ascii_only=rule.isascii())
         case _:
             raise TypeError(f"only rich draws {type(answer).__name__}")
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.answers import Facts, Paragraphs, Stacked, Table, plain
 from smpdfu.cli.terminal.cells import Cell
+from smpdfu.cli.terminal.streams import failed_stdout
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
@@ -36,14 +37,6 @@ _LONG_LIST = 100
 HASH_DIGITS = 12
 """Digits of a hash in a table: enough to tell images apart, and for ``smpdfu test HASH``."""
 _SHORT_BYTES = 16  # a UUID is shown whole
-
-STDOUT = "stdout"
-"""Stands for a file name in an OSError about stdout."""
-
-
-class StdoutGone(BaseException):
-    """The program that read stdout has ended. This is not an error: nobody would see a message."""
-
 
 Advance = Callable[[int, int, str], None]
 """What moves a progress display: (done, total, what is being done)."""
@@ -139,10 +132,8 @@ def _stdout() -> Iterator[TextIO]:
     try:
         yield sys.stdout
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise StdoutGone from None
     except OSError as error:
-        raise OSError(error.errno, error.strerror, STDOUT) from None
+        raise failed_stdout(error) from None
 
 
 class _AboveLive:
@@ -245,6 +236,12 @@ def print_json_list(name: str, items: Iterable[Any], last: Callable[[], dict[str
     with _stdout() as stdout:
         rest = "".join(f", {_json.dumps(key)}: {_json.dumps(value, default=_plain)}" for key, value in last().items())
         stdout.write(f"\n]{rest}}}\n")
+
+
+def print_text(text: str) -> None:
+    """A text of ours on stdout, at once, as it is."""
+    with _stdout() as stdout:
+        stdout.write(text)
 
 
 def print_line(text: str) -> None:

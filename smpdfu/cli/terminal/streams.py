@@ -6,6 +6,18 @@ import io
 import os
 import sys
 
+STDOUT = "stdout"
+"""Stands for a file name in an OSError about stdout."""
+
+
+class StdoutGone(BaseException):
+    """The program that read stdout has ended. This is not an error: nobody would see a message."""
+
+
+def failed_stdout(error: OSError) -> BaseException:
+    """Return what to raise when stdout takes nothing more."""
+    return StdoutGone() if isinstance(error, BrokenPipeError) else OSError(error.errno, error.strerror, STDOUT)
+
 
 def replace_closed_streams() -> None:
     """Replace closed standard streams (``<&-``, ``>&-``) by the null device."""

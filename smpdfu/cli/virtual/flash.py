@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from smpdfu.cli.terminal import lazy_typer as typer
-from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.terminal.show import Output, print_text
 from smpdfu.cli.terminal.values import unsigned32
 from smpdfu.cli.virtual.nrf52.flash import load_nrf52, nrf52_parts
 from smpdfu.cli.virtual.options.device import Torn
@@ -165,7 +164,8 @@ def dump_flash(
     elif out.json:
         out.emit({"name": name, "segments": [{"address": one.address, "data": one.data} for one in segments]}, str)
     else:
-        sys.stdout.writelines(line + "\n" for segment in segments for line in hex_lines(segment.address, segment.data))
+        for segment in segments:
+            print_text("".join(line + "\n" for line in hex_lines(segment.address, segment.data)))
 
 
 def _parts(name: str, region: str | None, address: str | None, size: str | None) -> Iterator[tuple[int, bytes]]:

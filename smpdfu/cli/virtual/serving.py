@@ -11,7 +11,7 @@ from typing import Protocol
 
 from smpdfu.cli.app.stop_signals import stopped_by_signals
 from smpdfu.cli.terminal import lazy_typer as typer
-from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.terminal.show import Output, print_text
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
 from smpdfu.errors import ConnectError
 from smpdfu.untrusted import text as door
@@ -104,7 +104,7 @@ def announce(name: str, kept: Kept | None, out: Output, port: str) -> None:
     """Print the port as one line that a script can read. ``kept``: the device, if it is one of the store."""
     if kept is not None:
         kept.announce(port)
-    typer.echo(json.dumps({"name": name, "port": port}) if out.json else port)
+    print_text((json.dumps({"name": name, "port": port}) if out.json else port) + "\n")
     if kept is not None:
         out.say(f"{name} runs at {port}. Press Ctrl-C to stop it")
 

@@ -15,11 +15,26 @@ from smpdfu.client.transfers.file_hash import HASHES, blocks_of, hash_bytes, has
 from smpdfu.client.transfers.file_proof import HASH_BYTES_PER_S, ask, hash_kind, their_hash
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.cbor import head_size
-from smpdfu.smp.groups.fs import GROUP, FileClose, FileHash, FileStatus, FileUpload, FsRc
+from smpdfu.smp.groups.fs import (
+    GROUP,
+    FileClose,
+    FileHash,
+    FileHashReply,
+    FileStatus,
+    FileUpload,
+    FileUploadReply,
+    FsRc,
+)
 from smpdfu.smp.message import HEADER_SIZE, MgmtRc
 from smpdfu.smp.transfer.upload import PATIENCE, UploadProgress, is_passing
 
 _SHORTEST = 32
+_ONE_LINE = 88
+"""Bytes of a message that fits into one console line. Even a small UART keeps that while the device works."""
+_EARLY_BUFFERS = 2
+"""Buffers that a piece and the question behind it take; the answer takes one more."""
+_EARLY_S = 0.2
+"""How much later than the answer to the last piece the answer to an early question may come, at least."""
 _SMALL = 8
 """Pieces of a file that is sent without asking what of it is there: that would take four requests or more."""
 
@@ -37,6 +52,7 @@ class FileSender:
         self.name = name
         self.kind: str | None = None
         self._knows_kind = False
+        self._proven = False
         self.limit = client.message_max()
         self.taken = 0
         self.retries = 0
@@ -81,7 +97,7 @@ class FileSender:
         end = piece.off + len(piece.data)
         length = HEADER_SIZE + len(piece.to_body())
         try:
-            reply = await self.client.request(piece)
+            reply = await self._send_piece(piece)
         except ResponseTimeoutError:
             if length <= self.taken or length < 2 * self.limit_min:
                 raise
@@ -101,6 +117,35 @@ class FileSender:
         self.taken = max(self.taken, length)
         self._pauses = 0
         return end if reply.off == end else await self._again(piece.off, end)
+
+    async def _send_piece(self, piece: FileUpload) -> FileUploadReply:
+        """Send one piece; right behind the last one of a small file, ask for the hash that proves the whole."""
+        kind = _best_kind()
+        question = FileHash(self.name, kind)
+        self._proven = False
+        is_last = piece.off + len(piece.data) == self.size > 0
+        if not (is_last and self.is_small and not self._knows_kind and await self._hears_early(question)):
+            return await self.client.request(piece)
+        early = asyncio.create_task(self.client.request(question, attempts=1))
+        began = now()
+        try:
+            reply = await self.client.request(piece)  # on the wire before the task begins
+            await asyncio.wait([early], timeout=max(now() - began, _EARLY_S))
+        finally:
+            early.cancel()
+            await asyncio.wait([early])
+            failed = early.cancelled() or early.exception() is not None
+        # Only a proof counts: anything else may be from before the last piece was there.
+        self._proven = not failed and reply.off == self.size and self._proves(early.result(), kind)
+        return reply
+
+    async def _hears_early(self, question: FileHash) -> bool:
+        """Whether the device has a buffer for one request more, and for its answer, while it works."""
+        if self.client.window_bound == 1:
+            return False
+        params = await self.client.params()
+        buffers = None if params is None else params.buf_count
+        return (buffers or 0) > _EARLY_BUFFERS and HEADER_SIZE + len(question.to_body()) <= _ONE_LINE
 
     async def _pause(self) -> None:
         """Leave a busy device alone, twice as long every time."""
@@ -128,6 +173,9 @@ class FileSender:
 
     async def arrived(self) -> bool:
         """Return whether the device holds the whole file, as far as it can prove that."""
+        if self._proven:
+            self.kind = _best_kind()
+            return True
         if self.size and not self._knows_kind:
             with suppress(DeviceError):  # it has not this one: then it is asked what it has
                 return await self._is_whole()
@@ -141,10 +189,13 @@ class FileSender:
 
     async def _is_whole(self) -> bool:
         """Is the device's file ours, by one request? Raises DeviceError if the device lacks the best kind of hash."""
-        kind = next(iter(HASHES))
+        kind = _best_kind()
         reply = await ask(self.client, FileHash(self.name, kind), self.client.timeout_s + self.size / HASH_BYTES_PER_S)
         self.kind = kind
         self._knows_kind = True
+        return self._proves(reply, kind)
+
+    def _proves(self, reply: FileHashReply, kind: str) -> bool:
         return reply.len in (None, self.size) and hash_bytes(reply) == self._hash_of(self.size, kind)
 
     def _hash_of(self, count: int, kind: str) -> bytes:
@@ -172,6 +223,11 @@ class FileSender:
         if len(data) < min(room, self.size - off):
             raise LocalProtocolError(f"the file for {self.name} became shorter while it was sent")
         return FileUpload(name=self.name, off=off, len=total, data=data)
+
+
+def _best_kind() -> str:
+    """The kind of hash that is asked for first."""
+    return next(iter(HASHES))
 
 
 def _may_pass(error: DeviceError) -> bool:

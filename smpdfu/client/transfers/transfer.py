@@ -282,7 +282,7 @@ class Transfer:
             self._waker.set_result(None)
 
     def _heard(self, chunk: Chunk) -> None:
-        chunk.heard_at = now()
+        chunk.heard_at = self._exchange.heard_at
         self._news.append(chunk)
         self._wake()
 

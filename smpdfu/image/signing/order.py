@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smpdfu.errors import ImageError
+from smpdfu.image import hexfile
 from smpdfu.image.files import Segment, encode_firmware, read_firmware, write_files_atomic
 from smpdfu.image.format import COMPRESSED_FLAGS, IMAGE_MAGIC, SIGNATURE_TYPES, TlvType
 from smpdfu.image.image_file import is_hex, naming
@@ -100,14 +101,13 @@ class Signed:
         return whole - STREAM_HEADER_SIZE
 
 
-def objection_to(order: Order) -> str | None:
+def objection_to(order: Order, firmware: Firmware) -> str | None:
     """Why the input of an order is no firmware by its content; None if it may be.
 
-    Data that is never booted may be anything, and ``sign`` itself refuses what no bootloader takes. Raises ImageError,
-    OSError.
+    Data that is never booted may be anything, and ``sign`` itself refuses what no bootloader takes. Raises ImageError.
     """
     spec = order.spec
-    flat = read_firmware(order.infile).flat()
+    flat = firmware.flat()
     code = flat if spec.pad_header else flat[spec.header_size :]
     no_room = not spec.pad_header and any(flat[: spec.header_size])
     if spec.non_bootable or no_room or not code or code.startswith(IMAGE_MAGIC.to_bytes(4, spec.endian)):
@@ -115,12 +115,13 @@ def objection_to(order: Order) -> str | None:
     return objection(code)
 
 
-def sign(order: Order) -> Signed:
+def sign(order: Order, firmware: Firmware | None = None) -> Signed:
     """Make the image and all its files: all bytes are there before the first file is written, each one whole.
 
-    Raises ImageError, SigningError, OSError.
+    ``firmware`` is what the input holds, if it was read already. Raises ImageError, SigningError, OSError.
     """
-    firmware = read_firmware(order.infile)
+    if firmware is None:
+        firmware = read_firmware(order.infile)
     spec = order.spec
     with naming(order.infile):
         flat = firmware.flat()
@@ -132,14 +133,20 @@ def sign(order: Order) -> Signed:
     return Signed(order, firmware, image, flat if spec.pad_header else flat[spec.header_size :])
 
 
-def write_vector(order: Order, what: Literal["payload", "digest"], public: PublicKey | None) -> None:
+def write_vector(
+    order: Order,
+    what: Literal["payload", "digest"],
+    public: PublicKey | None,
+    firmware: Firmware | None = None,
+) -> None:
     """The first pass of a signing elsewhere: write what ``public`` is to sign, and no image.
 
-    Raises ImageError, SigningError, OSError.
+    ``firmware`` is what the input holds, if it was read already. Raises ImageError, SigningError, OSError.
     """
     from smpdfu.image.signing.two_pass import vector_to_sign  # here: few images are signed in two passes
 
-    firmware = read_firmware(order.infile)
+    if firmware is None:
+        firmware = read_firmware(order.infile)
     with naming(order.infile):
         vector = vector_to_sign(order.spec, firmware.flat(), public, order.recipient)
     data = vector.payload if what == "payload" else vector.digest
@@ -165,4 +172,4 @@ def _contents(order: Order, image: Image, firmware: Firmware, path: Path) -> Con
     if not is_hex(path):
         return lay_out(image, order.spec) if order.spec.padded else image.parts()
     base = output_base(order.spec, firmware.base, order.hex_addr)
-    return encode_firmware(lay_out_segments(image, order.spec, base), path)
+    return hexfile.pieces(lay_out_segments(image, order.spec, base))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 from smpdfu.errors import ImageError
@@ -82,7 +82,8 @@ class ImageSpec:
     def __post_init__(self) -> None:
         for fault in _faults(self):
             raise ImageError(fault)
-        self.lzma()
+        if self._lzma_values() != _USUAL_LZMA:  # those are good, and most images are not compressed
+            self.lzma()
         try:
             self.real_ids()
             check_alignment(self.align, self.real_max_align)
@@ -139,7 +140,10 @@ class ImageSpec:
         """The parameters of the encoder; ``ImageError`` for what LZMA2 does not have."""
         from smpdfu.image.signing.compress import Lzma  # here: few images are compressed
 
-        return Lzma(
+        return Lzma(*self._lzma_values())
+
+    def _lzma_values(self) -> tuple[int, ...]:
+        return (
             self.compression_lzma_dictsize,
             self.compression_lzma_pb,
             self.compression_lzma_lc,
@@ -179,6 +183,9 @@ class ImageSpec:
             erased_value=self.erased_val,
             endian=self.endian,
         )
+
+
+_USUAL_LZMA = tuple(one.default for one in fields(ImageSpec) if one.name.startswith("compression_lzma_"))
 
 
 def _faults(spec: ImageSpec) -> Iterator[str]:

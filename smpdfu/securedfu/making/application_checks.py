@@ -30,7 +30,10 @@ _SILENT_FAILURE = "The update would complete, and nothing would start"
 def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     """What speaks against the application."""
     part = order.application
-    if part is None or order.is_external:  # an external application is for another chip: nothing is known of it
+    if part is None:
+        return
+    if order.is_external:  # it is for another chip: nothing is known of it
+        yield from _external(part)
         return
     others = tuple(_others(part, order))
     yield from others
@@ -42,6 +45,14 @@ def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     place = tuple(_place(part, order))
     yield from place
     yield from _room(part, order)
+
+
+def _external(part: Nrf52Firmware) -> Iterator[Finding]:
+    if part.uicr:
+        text = (
+            f"{part.name} has bytes from 0x{part.uicr[0].address:x} on, which are not sent: in an nRF52, UICR is there"
+        )
+        yield _error("not-sent", text, "Give a .bin file: it is sent as it is")
 
 
 def _others(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
@@ -140,11 +151,11 @@ def _linked(part: Nrf52Firmware, address: int) -> str:
 
 def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """Does it fit below the bootloader, and does the old application survive until the new one is there?"""
-    limit = order.bootloader_start or order.flash_end
+    limit = order.bootloader_start or order.flash_end - 2 * PAGE_SIZE
     start = part.likely_start or MBR_END
     end = start + len(part.data)
     if end > limit:
-        what = "the bootloader begins" if order.bootloader_start else "the flash ends"
+        what = "the bootloader begins" if order.bootloader_start else "the bootloader's settings begin"
         text = f"{part.name} has {len(part.data)} bytes and would reach 0x{end:x}, and {what} at 0x{limit:x}"
         yield _error("too-large", text, "Make the application smaller")
     elif (

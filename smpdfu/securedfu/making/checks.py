@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smpdfu.image.keys.known_keys import known_key_warnings
+from smpdfu.image.secure_dfu.bounds import MAX_SD_REQ
 from smpdfu.image.secure_dfu.init_packet import ANY_SOFTDEVICE, NO_SOFTDEVICE
 from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES, softdevice_words
 from smpdfu.securedfu.findings import Finding, Severity
-from smpdfu.securedfu.judging import MAX_SD_REQ
 from smpdfu.securedfu.making.application_checks import application_findings
 from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.making.system_checks import DFU_SERVICE_BASE, bootloader_findings, softdevice_findings

@@ -18,7 +18,7 @@ from smpdfu.securedfu.making.memory import SETTINGS_BYTES, UICR_END, UICR_START
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 _LEAST_VECTORS = 64
-_ALONE = "Give the hex file of this part alone, as its build made it"
+_ALONE = "Give the hex file of the {image} alone, as its build made it"
 
 
 def holds_mbr(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
@@ -33,7 +33,8 @@ def holds_softdevice(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
     info = _softdevice(part)
     if info is not None:
         version = f" {info.version_words}" if info.version_words else ""
-        text = f"also holds a SoftDevice{version} (ID 0x{info.fwid:02X}, up to 0x{info.end:x})"
+        holds = "is" if part.flash[-1].end <= info.end else "also holds"
+        text = f"{holds} a SoftDevice{version} (ID 0x{info.fwid:02X}, up to 0x{info.end:x})"
         yield _error(part, "holds-softdevice", text, image)
 
 
@@ -48,7 +49,8 @@ def holds_bootloader(part: Nrf52Firmware, start: int | None, image: str) -> Iter
         start = part.stated_bootloader
     behind = _behind(part, start) if start is not None else _second_program(part)
     if behind is not None:
-        yield _error(part, "holds-bootloader", f"also holds a bootloader, from 0x{behind.address:x} on", image)
+        holds = "is" if behind.address == part.start else "also holds"
+        yield _error(part, "holds-bootloader", f"{holds} a bootloader, from 0x{behind.address:x} on", image)
 
 
 def _behind(part: Nrf52Firmware, start: int) -> Segment | None:
@@ -101,4 +103,5 @@ def holds_uicr(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
 
 
 def _error(part: Nrf52Firmware, code: str, text: str, image: str) -> Finding:
-    return Finding(code, Severity.ERROR, f"{part.name} {text}", _ALONE, image)
+    advice = _ALONE.format(image="bootloader" if "bootloader" in image else image)
+    return Finding(code, Severity.ERROR, f"{part.name} {text}", advice, image)

@@ -146,7 +146,10 @@ def _packet(init: InitCommand, key: Signer | None) -> Packet:
 
 
 def _file_names(order: SecureDfuOrder) -> dict[str, str]:
-    """The stems of the files, by the names in the manifest: as nrfutil chooses them, and different in any case."""
+    """The stems of the files, by the names in the manifest: as nrfutil chooses them, and different.
+
+    Who unpacks the package may do so on a disk that takes App.bin and app.bin for one file.
+    """
     stems = {
         "softdevice_bootloader": "sd_bl",
         "softdevice": "" if order.softdevice is None else order.softdevice.stem,
@@ -154,7 +157,7 @@ def _file_names(order: SecureDfuOrder) -> dict[str, str]:
         "application": "" if order.application is None else order.application.stem,
     }
     plain = {name: re.sub(r"[^A-Za-z0-9._-]", "_", stem) for name, stem in stems.items()}
-    taken = (plain["softdevice_bootloader"], plain["softdevice"])
-    if plain["application"] in taken or plain["application"] == "manifest":
+    taken = (plain["softdevice_bootloader"], plain["softdevice"], "manifest")
+    if plain["application"].lower() in (one.lower() for one in taken):
         plain["application"] += "_application"
     return plain

@@ -128,7 +128,10 @@ def version_number(text: str) -> int:
         raise ValueError(
             f"{text}: the second and third number can be 99 at most, or another version has the same number"
         )
-    return major * 10000 + minor * 100 + patch
+    number = major * 10000 + minor * 100 + patch
+    if number > 0xFFFFFFFF:
+        raise ValueError(f"{text} is too high: as a number it does not fit 32 bits")
+    return number
 
 
 def _zero_first(numbers: Sequence[int]) -> tuple[int, ...]:

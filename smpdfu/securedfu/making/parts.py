@@ -51,7 +51,13 @@ class Nrf52Firmware:
         sent = tuple(_sent(one) for one in firmware.segments if one.end > MBR_END and one.address < UICR_START)
         if not sent:
             raise ImageError(f"{name} has nothing between the MBR and UICR: there is no firmware to send")
-        data = replace(firmware, segments=sent).flat(max_gap=MOST_FLASH)
+        try:
+            data = replace(firmware, segments=sent).flat(max_gap=MOST_FLASH)
+        except ImageError:
+            text = (
+                f"{name} has parts at 0x{sent[0].address:x} and at 0x{sent[-1].address:x}, too far apart for one image"
+            )
+            raise ImageError(f"{text}. Give the hex file of one part alone, as its build made it") from None
         return cls(name, _whole_words(data), sent[0].address, firmware.segments)
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from smpdfu.image.inspect.identify import FileKind
 from smpdfu.image.secure_dfu.flash import MBR_END, PAGE_SIZE, align_to_page
+from smpdfu.image.secure_dfu.init_packet import NO_SOFTDEVICE
 from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES
 from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.contents import holds_mbr, holds_settings, holds_softdevice
@@ -52,20 +53,35 @@ def softdevice_findings(order: SecureDfuOrder) -> Iterator[Finding]:
         text = f"{part.name} is the SoftDevice 0x{info.fwid:02X}, and sd_id says {said}"
         advice = f"Use sd_id 0x{info.fwid:02X}: otherwise the device refuses the application after the SoftDevice"
         yield _error("sd-id", text, advice, image)
-    yield from _major_versions(order, info.fwid, image)
+    yield from _old_softdevices(order, info.fwid, image)
 
 
-def _major_versions(order: SecureDfuOrder, fwid: int, image: str) -> Iterator[Finding]:
-    """A bootloader with BLE refuses a SoftDevice of another major version that comes without a new bootloader."""
+def _old_softdevices(order: SecureDfuOrder, fwid: int, image: str) -> Iterator[Finding]:
+    """What the device says to a new SoftDevice in the place of the one that it has, or has not."""
+    with_bootloader = order.bootloader is not None
+    if NO_SOFTDEVICE in order.sd_req and not with_bootloader and any(order.sd_req):
+        text = "sd_req has 0x00 besides others: a device that has a SoftDevice would refuse the new one"
+        advice = "Make two packages: one with sd_req 0x00 alone, and one without 0x00"
+        yield Finding("softdevice-or-none", Severity.WARNING, text, advice, image)
     new = SOFTDEVICES.get(fwid)
-    if new is None or order.bootloader is not None:
+    if new is None:
         return
-    old = [SOFTDEVICES[one] for one in order.sd_req if one in SOFTDEVICES]
-    other = [one.name for one in old if _major(one.name) != _major(new.name)]
-    if other:
-        text = f"the new SoftDevice is {new.name}, and the device may have {', '.join(other)}: another major version"
+    old = [SOFTDEVICES[one].name for one in order.sd_req if one in SOFTDEVICES]
+    relatives = [one for one in old if _family(one) == _family(new.name)]
+    others = [one for one in old if one not in relatives]
+    if others:
+        text = f"the new SoftDevice is {new.name}, and the device may have {', '.join(others)}: another family"
+        advice = "Bootloaders of nRF5 SDK 17 refuse it after the last byte"
+        yield Finding("softdevice-family", Severity.WARNING, text, advice, image)
+    older = [one for one in relatives if _major(one) != _major(new.name)]
+    if older and not with_bootloader:
+        text = f"the new SoftDevice is {new.name}, and the device may have {', '.join(older)}: another major version"
         advice = "A bootloader with BLE needs a new bootloader in the same package, and the application is erased"
         yield Finding("softdevice-major", Severity.WARNING, text, advice, image)
+
+
+def _family(name: str) -> str:
+    return name.partition(" ")[0]
 
 
 def _major(name: str) -> str:
@@ -119,7 +135,7 @@ def _bootloader_room(part: Nrf52Firmware, order: SecureDfuOrder, image: str) -> 
     """It must end below the parameters of the MBR and the settings: the last two pages of the flash."""
     start = part.start if part.start is not None else order.bootloader_start
     limit = order.flash_end - 2 * PAGE_SIZE
-    if order.chip is not None and start is not None and start + len(part.data) > limit:
+    if start is not None and start + len(part.data) > limit:
         text = (
             f"{part.name} reaches 0x{start + len(part.data):x}, and the last two pages, from 0x{limit:x} on, are for "
         )

@@ -41,6 +41,7 @@ class BleTransport:
     """
 
     pings = write_ahead = False
+    starts_bootloader = True
     bytes_per_s = None
     through_debugger = False
 

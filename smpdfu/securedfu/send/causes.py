@@ -37,6 +37,7 @@ def explain(error: LinkError, transport: Transport) -> None:
         if error.heard:
             error.advising("dfu-silent", f"{_RESTART} {_AGAIN}")
         elif transport.pings:
+            error.found_nobody_at(transport.name)
             error.advising("dfu-no-bootloader", _ENTER)
 
 

@@ -37,6 +37,7 @@ class SerialTransport:
     """
 
     pings = True
+    starts_bootloader = False
     write_size = None
     receipts = writes_max = 0
 

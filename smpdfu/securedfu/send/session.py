@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smpdfu.errors import (
+    ConnectError,
     DfuNotStartedError,
     DfuRefusedError,
     DfuUnfinishedError,
@@ -194,12 +195,22 @@ class Session:
         if came_back is CameBack.BOOTLOADER:
             await self._transport.open()
             return
+        if came_back is CameBack.APPLICATION and self._transport.starts_bootloader and await self._started():
+            return
         what = "the application runs" if came_back is CameBack.APPLICATION else "its bootloader does not answer"
         raise DfuUnfinishedError(f"the {entry.name} was sent, but the {following.name} was not: {what} now").advising(
             "dfu-next-part",
             "Bring the device into its bootloader, then send the package again: smpdfu leaves out what the bootloader "
             "reports as installed.",
         )
+
+    async def _started(self) -> bool:
+        """Start the bootloader from the application, and connect; False if the application cannot do that."""
+        try:
+            await self._transport.open()
+        except ConnectError:
+            return False
+        return True
 
     async def _unconfirmed(self, entry: Entry) -> None:
         """The answer to the last request was lost. Raises an error if what runs afterwards does not tell enough."""
@@ -225,7 +236,12 @@ class Session:
             return True
         carrier = Carrier(self._transport, self._timeout_s)
         transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
-        await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
+        try:
+            await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
+        except DfuRefusedError as refused:
+            if refused.extended not in _NOT_NEWER:
+                raise
+            return True  # it took this init packet before: the version that it has since then is this one
         return transfer.confirmed
 
     async def _read_again(self) -> Installed | None:

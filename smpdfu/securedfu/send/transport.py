@@ -29,7 +29,7 @@ class Transport(Protocol):
     receipt notification; 0: it confirms none), and never more than ``writes_max`` are unconfirmed, if there are
     receipts. ``pings``: the bootloader answers ``Ping`` on this wire, so that old answers can be told from new ones.
     ``write_ahead``: flow control keeps what is sent while the device erases a page, and the bootloader takes it after
-    what it does then.
+    what it does then. ``starts_bootloader``: ``open`` can start the bootloader from the application.
     """
 
     @property
@@ -46,6 +46,8 @@ class Transport(Protocol):
     def pings(self) -> bool: ...
     @property
     def write_ahead(self) -> bool: ...
+    @property
+    def starts_bootloader(self) -> bool: ...
 
     @property
     def through_debugger(self) -> bool | None:

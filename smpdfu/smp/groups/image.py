@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
+from smpdfu.smp import cbor
 from smpdfu.smp.body import I32, U32, U64, Body
 from smpdfu.smp.message import Empty, Op, Request, Response
 
 GROUP = 1
+_U32_MAX = 0xFFFFFFFF
+_MAP_OF_OFF, _DATA = b"\xa2\x63off", b"\x64data"  # a map of two, text of three bytes; text of four
 
 
 class ImageRc(IntEnum):
@@ -140,6 +143,19 @@ class ImageUpload(Request[UploadReply]):
     sha: bytes | None = None
     data: bytes = b""
     upgrade: bool | None = None
+
+    def to_body(self) -> bytes:
+        """Return the map as CBOR. A piece after the first is put together here, because an upload has so many."""
+        off, data = self.off, self.data
+        if type(off) is not int or not 0 <= off <= _U32_MAX or type(data) is not bytes or self._has_more:
+            return Request.to_body(self)
+        heads = (_MAP_OF_OFF, cbor.head(cbor.UINT, off), _DATA, cbor.head(cbor.BYTES, len(data)))
+        return b"".join((*heads, data))
+
+    @property
+    def _has_more(self) -> bool:
+        """True if it has more than ``off`` and ``data``."""
+        return not (self.image is None and self.len is None and self.sha is None and self.upgrade is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,17 @@ Source: RFC 6298.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 FLOOR, TRIAL_FLOOR = 1 / 20, 1 / 100
 _PEAK_FADES = 1 - 1 / 1024
+
+
+def median(trips_s: Iterable[float]) -> float:
+    """The median of at least one value. The module ``statistics`` loads 10 other modules, which every command pays."""
+    ordered = sorted(trips_s)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 class RoundTrips:

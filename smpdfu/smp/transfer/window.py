@@ -24,10 +24,12 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
     a fault: the device is behind, has    down by one at once; silence: down to half. The size is barred, for the
     no buffer, or is silent               longer the sooner and the more often it failed (``BARS``)
     a fault with one in flight            nothing: that is the wire's
-    more faults with several in flight    the receiver loses bytes while it is busy (a small UART, flash that stops the
-    than ``SPARED``, and than those that  processor): one in flight from here on, until the wire fails as often (and,
-    the wire explains                     where bytes may get lost, probes are answered). There none is spared when
-                                          little was gained before (``WORTH``)
+    a fault that costs less than several  it does not count against several in flight, even if they cause it. Not where
+    gained since the last one             bytes may get lost: there it only decides whether ``SPARED`` holds
+    (``WORTH``)
+    more faults that count than           the receiver loses bytes while it is busy (a small UART, flash that stops the
+    ``SPARED``, and than those that the   processor): one in flight from here on, until the wire fails as often (and,
+    wire explains                         where bytes may get lost, probes are answered)
     ``STRETCH`` answers with several in   back to where it came from, as on trial: what paid then does not any more
     flight come no faster than one by
     one
@@ -42,11 +44,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from statistics import median
 
 from smpdfu.smp.transfer.hearing import Hearing, Losses
 from smpdfu.smp.transfer.sizes import STRETCH, Before, Size
-from smpdfu.smp.transfer.trips import RoundTrips
+from smpdfu.smp.transfer.trips import RoundTrips, median
 
 PAYS = 1.04
 SAMPLES, FEW_SAMPLES, UNSTEADY_SAMPLES = 12, 4, 8
@@ -328,12 +329,10 @@ class Window:
 
     def _larger(self, size: int) -> int:
         """What may be tried after ``size``."""
-        if any(one.barred_until for one in self._sizes):
+        step = min(self._sharers if size == 1 else 2 * size, self._room)
+        if step <= size + 1 or any(one.barred_until for one in self._sizes):
             return size + 1
-        if size == 1:
-            return max(min(self._sharers, self._room), 2)
-        double = min(2 * size, self._room)
-        return double if double > size and self._flat(median(self._sizes[size].trips)) else size + 1
+        return step if size == 1 or self._flat(median(self._sizes[size].trips)) else size + 1
 
     @property
     def _sharers(self) -> int:

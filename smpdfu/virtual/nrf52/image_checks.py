@@ -72,7 +72,8 @@ def _accept_system(init: InitCommand, chip: Nrf52Chip, trust: Trust, start: int,
             check_sd = _boot_check(init, trust, chip.read(start, sd_size), ValidationType.VALIDATE_GENERATED_CRC)
         if has_bootloader:
             bootloader = chip.read(start + sd_size, size - sd_size)
-            check_bootloader = _boot_check(init, trust, bootloader, ValidationType.NO_VALIDATION)
+            place = int(has_softdevice)  # the second entry; up to SDK 16, the first is both parts'
+            check_bootloader = _boot_check(init, trust, bootloader, ValidationType.NO_VALIDATION, place=place)
     except Refused:
         if has_softdevice and not trust.build.requires_softdevice and start == MBR_END:
             chip.invalidate_softdevice()
@@ -112,9 +113,11 @@ def _is_debug(init: InitCommand, trust: Trust) -> bool:
 # --- at each boot -------------------------------------------------------------------------------------------------
 
 
-def _boot_check(init: InitCommand, trust: Trust, firmware: bytes, usual: ValidationType) -> BootCheck:
-    """How firmware is to be checked at each boot, by the first entry of the packet. Raises ``Refused``."""
-    asked = init.boot_validation[0] if init.boot_validation else None
+def _boot_check(
+    init: InitCommand, trust: Trust, firmware: bytes, usual: ValidationType, *, place: int = 0
+) -> BootCheck:
+    """How firmware is to be checked at each boot, by the entry at ``place`` of the packet. Raises ``Refused``."""
+    asked = init.boot_validation[place] if place < len(init.boot_validation) else None
     kind = usual if asked is None else asked.type or 0
     match kind:
         case ValidationType.NO_VALIDATION:

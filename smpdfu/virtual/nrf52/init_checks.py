@@ -22,11 +22,11 @@ Source: nRF5 SDK 17, ``nrf_dfu_validation.c`` (``prevalidate``) and ``nrf_dfu_ve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smpdfu.errors import FormatError, SignatureError
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.secure_dfu.bounds import SIGNATURE_BYTES, too_many, undecodable
 from smpdfu.image.secure_dfu.init_packet import (
     ANY_SOFTDEVICE,
     NO_SOFTDEVICE,
@@ -43,11 +43,6 @@ from smpdfu.securedfu.protocol.messages import ExtendedError, Result
 from smpdfu.virtual.nrf52.build import Nrf52Build, Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 
-SIGNATURE_SIZE = 64
-# The bounds of nanopb's buffers, dfu-cc.options.
-_MOST_SD_REQ = 16
-_MOST_BOOT_VALIDATIONS = 3
-_LONGEST_HASH = 32
 _UINT32_MAX = 0xFFFF_FFFF
 
 
@@ -91,24 +86,12 @@ def decode(data: bytes) -> Decoded:
 
 def _is_whole(init: InitCommand, signed: SignedCommand | None) -> bool:
     """Whether all required fields are there, and no value exceeds its buffer."""
-    numbers = (init.fw_version, init.hw_version, init.type, init.sd_size, init.bl_size, init.app_size, *init.sd_req)
-    if any(number is not None and number > _UINT32_MAX for number in numbers):
+    if too_many(init) or any(undecodable(init)):
         return False
-    if len(init.sd_req) > _MOST_SD_REQ or len(init.boot_validation) > _MOST_BOOT_VALIDATIONS:
-        return False
-    return all(_required_fields(init, signed))
-
-
-def _required_fields(init: InitCommand, signed: SignedCommand | None) -> Iterator[bool]:
-    if signed is not None:
-        yield signed.signature_type is not None
-        yield signed.signature is not None and len(signed.signature) <= SIGNATURE_SIZE
-    if init.hash is not None:
-        yield init.hash.hash_type is not None
-        yield init.hash.hash is not None and len(init.hash.hash) <= _LONGEST_HASH
-    for one in init.boot_validation:
-        yield one.type is not None
-        yield one.data is not None and len(one.data) <= SIGNATURE_SIZE
+    if signed is None:
+        return True
+    signature = signed.signature
+    return signed.signature_type is not None and signature is not None and len(signature) <= SIGNATURE_BYTES
 
 
 # --- the checks ---------------------------------------------------------------------------------------------------
@@ -135,7 +118,7 @@ def _check_signature_of(found: Decoded, key: Verifier | None) -> None:
     if signed.signature_type != SignatureType.ECDSA_P256_SHA256:
         raise extended(ExtendedError.WRONG_SIGNATURE_TYPE)
     signature = signed.signature or b""
-    if len(signature) != SIGNATURE_SIZE:
+    if len(signature) != SIGNATURE_BYTES:
         raise Refused(Result.OPERATION_FAILED)
     if not is_signed(signature, signed.command.signed_bytes, key):
         raise Refused(Result.INVALID_OBJECT)

@@ -117,6 +117,20 @@ def test_what_is_kept_is_bounded_in_bytes() -> None:
     assert (tags[-4], tags[-1]) == (None, '"1"')
 
 
+def test_answers_to_two_requests_at_once_are_counted_once() -> None:
+    """Otherwise the sum grows for as long as the agent runs, until nothing is left that could be forgotten."""
+
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b'{"x": "%s"}' % (b"x" * 1_000_000), headers={"ETag": '"1"'}))
+
+    async def work(client: DdiClient, server: RawServer) -> None:
+        for _ in range(2 * MAX_KEPT_BYTES // 1_000_000):
+            await asyncio.gather(client.get_base("a"), client.get_base("a"))
+        assert client._kept_bytes == sum(size for _, _, size in client._kept.values()) > 0
+
+    serve(respond, work)
+
+
 def test_nothing_changed_is_no_answer_to_a_first_question() -> None:
     error = raised_by(always(answer(status="304 Not Modified")), poll, ServerProtocolError)
     assert "nothing changed" in str(error)

@@ -71,3 +71,28 @@ def test_a_first_part_that_is_refused_for_another_reason_ends_the_call() -> None
 
     with pytest.raises(DfuRefusedError):
         simulate(use())
+
+
+def test_the_bootloader_is_started_again_if_the_application_runs_after_the_first_part() -> None:
+    """A new bootloader leaves the application alone, and it has the buttonless service."""
+    first = init_command(
+        NEW_BOOTLOADER, type=FwType.BOOTLOADER, app_size=0, bl_size=len(NEW_BOOTLOADER), sd_req=(0x100,)
+    )
+    second = init_command(APPLICATION, sd_req=(0x100,))
+    both = SecureDfuPackage.of(
+        [
+            entry_of(NEW_BOOTLOADER, sign(first), "bootloader"),
+            entry_of(APPLICATION, sign(second), "application"),
+        ]
+    )
+
+    async def use() -> None:
+        async with DfuRig() as rig:
+            lamp = started()
+            rig.serve(lamp)
+            sent = await Session(rig.transport()).send(both)
+            assert [part.skipped for part in sent.parts] == [False, False]
+            assert sent.came_back is CameBack.APPLICATION
+            assert lamp.chip.read(SMALL.end, len(APPLICATION)) == APPLICATION
+
+    simulate(use())

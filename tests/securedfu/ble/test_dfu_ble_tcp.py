@@ -31,7 +31,9 @@ def lamp(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "key.pem").write_bytes(KEY.public.to_pem())
     (tmp_path / "app.bin").write_bytes(firmware(APP_START, 1))
     files = ("-k", str(tmp_path / "key.pem"), "--app", str(tmp_path / "app.bin"))
-    made = smpdfu("virtual", "new", "lamp", *LAYOUT, "--dfu-wire", "ble", "--softdevice", "0x100", *files)
+    made = smpdfu(
+        "virtual", "new", "lamp", *LAYOUT, "--dfu-wire", "ble", "--save-progress", "--softdevice", "0x100", *files
+    )
     assert made.returncode == 0, made.stderr
     line = [sys.executable, "-m", "smpdfu", "virtual", "run", "lamp", "--ble-hci", "tcp-server:127.0.0.1:0"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as serving:
@@ -53,6 +55,26 @@ def test_another_process_updates_the_device(lamp: str, tmp_path: Path) -> None:
     device = view_nrf52("lamp")
     assert device.app_runs
     assert device.chip.read(APP_START, len(NEW)) == NEW
+
+
+def test_a_command_that_is_killed_is_continued_by_the_next(lamp: str, tmp_path: Path) -> None:
+    """The device is in its bootloader then, with another name and another address."""
+    package = tmp_path / "new.zip"
+    package.write_bytes(package_of(NEW, sign(init_command(NEW, sd_req=(S140_7_2.fwid,)))).to_bytes())
+    line = [sys.executable, "-m", "smpdfu", "secure-dfu", "send", str(package), "--to", lamp]
+    with subprocess.Popen([*line, "--events"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as killed:
+        assert killed.stdout is not None
+        for event in killed.stdout:
+            if json.loads(event).get("off", 0) > 4096:  # the first page is saved
+                break
+        killed.kill()
+    assert not view_nrf52("lamp").app_runs
+    only = lamp.replace("ble:lamp", "ble:*")
+    done = smpdfu("secure-dfu", "send", str(package), "--to", only, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["runs"], answer["parts"][0]["resumed_at"] >= 4096) == ("application", True)
+    assert view_nrf52("lamp").chip.read(APP_START, len(NEW)) == NEW
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import smpdfu.securedfu.making as making_room
-from smpdfu.errors import PlanError
+from smpdfu.errors import ImageError, PlanError
 from smpdfu.image.files import parse_firmware
 from smpdfu.image.keys.keys import PrivateKey, load_private
 from smpdfu.securedfu.findings import Finding, Severity
@@ -240,7 +240,30 @@ BAD: dict[str, tuple[str, Severity, SecureDfuOrder]] = {
         new_softdevice(softdevice_hex(), application=part(hex_of(APP)), application_version=1, sd_id=(0xCA,)),
     ),
     "another major version alone": ("softdevice-major", WARNING, new_softdevice(softdevice_hex(), sd_req=(0xAE,))),
-    "S140 over S132": ("softdevice-major", WARNING, new_softdevice(softdevice_hex(S132_7_2), sd_req=(0x100,))),
+    "S132 over S140": ("softdevice-family", WARNING, new_softdevice(softdevice_hex(S132_7_2), sd_req=(0x100,))),
+    "the same with a bootloader": (
+        "softdevice-family",
+        WARNING,
+        new_softdevice(
+            softdevice_hex(S132_7_2), sd_req=(0x100,), bootloader=part(hex_of(BL, UICR)), bootloader_version=2
+        ),
+    ),
+    "over a SoftDevice, or where none is": (
+        "softdevice-or-none",
+        WARNING,
+        new_softdevice(softdevice_hex(), sd_req=(0xCA, 0)),
+    ),
+    "an external application in UICR": (
+        "not-sent",
+        ERROR,
+        application(APP, (0x12000000, bytes(16)), is_external=True, sd_req=()),
+    ),
+    "a bootloader beyond the flash of every chip": (
+        "too-large",
+        ERROR,
+        new_bootloader((0xFC000, bootloader(0xFC000, 0x5000, key=PUBLIC))),
+    ),
+    "up into the settings, as bin": ("too-large", ERROR, application(data=program(0x27000, 0xD8000))),
 }
 
 
@@ -323,3 +346,40 @@ def test_the_files_of_s140_7_2_0_are_where_nordic_puts_them() -> None:
 def test_a_softdevice_or_an_application_behind_the_mbr_is_no_bootloader() -> None:
     for made in (application(*SD), application((0, mbr()), (0x1000, program(0x1000)))):
         assert "holds-bootloader" not in {one.code for one in order_findings(made)}
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: application(BL, UICR), "is a bootloader, from 0xf8000 on. Give the hex file of the application alone"),
+        (lambda: application(*SD), "is a SoftDevice 7.2.0 (ID 0x100, up to 0x27000). Give the hex file of the appl"),
+        (lambda: application(*SD, APP), "also holds a SoftDevice"),
+        (lambda: new_bootloader(*SD, BL), "Give the hex file of the bootloader alone"),
+    ],
+)
+def test_a_file_of_another_part_is_told_from_one_that_has_more(made: Callable[[], SecureDfuOrder], words: str) -> None:
+    assert any(words in one.words for one in order_findings(made()))
+
+
+def test_parts_that_are_too_far_apart_are_named_with_their_file() -> None:
+    with pytest.raises(
+        ImageError, match=r"far\.hex has parts at 0x27000 and at 0xfff0000, .* Give the hex file of one"
+    ):
+        part(hex_of(APP, (0xFFF0000, bytes(16))), "far.hex")
+
+
+@pytest.mark.parametrize("name", ["fw.hex", "FW.hex"])
+def test_the_files_of_a_package_have_names_that_differ_on_every_disk(name: str) -> None:
+    made = make_package(
+        SecureDfuOrder(
+            hw_version=52,
+            sd_req=(0xCA,),
+            sd_id=(0x100,),
+            softdevice=part(softdevice_hex(), "fw.hex"),
+            application=part(hex_of(APP), name),
+            application_version=1,
+        ),
+        OTHER,
+    )
+    names = [one.bin_file.lower() for one in made.package.entries]
+    assert len(set(names)) == len(names) == 2

@@ -96,6 +96,9 @@ BAD: dict[str, tuple[Severity, Entry]] = {
     "signature-type": (Severity.ERROR, with_signature(signature_type=SignatureType.ED25519)),
     "signature-size": (Severity.ERROR, with_signature(signature=bytes(63))),
     "signature": (Severity.ERROR, with_signature(signature=bytes([1]) * 64)),
+    "no-sd-req": (Severity.WARNING, entry(replace(INIT, sd_req=()))),
+    "undecodable": (Severity.ERROR, entry(replace(INIT, boot_validation=(BootValidation(None, b""),)))),
+    "boot-validation-type": (Severity.ERROR, entry(replace(INIT, boot_validation=(BootValidation(9, b""),)))),
     "boot-validation": (Severity.ERROR, entry(replace(INIT, boot_validation=(BootValidation(ECDSA, bytes(64)),)))),
 }
 
@@ -156,6 +159,39 @@ def test_softdevice_and_bootloader_are_validated_each_by_its_own_bytes() -> None
         app_size=0,
         boot_validation=validations,
     )
-    assert judge_entry(entry(init, "softdevice_bootloader"), [KEY]).findings == ()
+    found = judge_entry(entry(init, "softdevice_bootloader"), [KEY]).findings
+    assert [(one.code, one.severity) for one in found] == [("sd-boot-validation", Severity.WARNING)]
     swapped = replace(init, boot_validation=validations[::-1])
     assert codes(judge_entry(entry(swapped, "softdevice_bootloader"), [KEY]), Severity.ERROR) == ["boot-validation"] * 2
+
+
+SIGNED_BY_NONE = (BootValidation(ECDSA, bytes(10)),)
+ODD = {
+    "a signature of no type": (with_signature(signature_type=None), "signature-type"),
+    "a hash of no type": (entry(replace(INIT, hash=Hash(None, bytes(32)))), "undecodable"),
+    "a hash of 33 bytes": (entry(replace(INIT, hash=Hash(HashType.SHA256, bytes(33)))), "undecodable"),
+    "a boot validation of 65 bytes": (
+        entry(replace(INIT, boot_validation=(BootValidation(2, bytes(65)),))),
+        "undecodable",
+    ),
+    "a short signature for each boot": (entry(replace(INIT, boot_validation=SIGNED_BY_NONE)), "boot-validation"),
+}
+
+
+@pytest.mark.parametrize("title", ODD)
+def test_what_the_bootloader_cannot_read_is_named_without_a_key_as_well(title: str) -> None:
+    odd, code = ODD[title]
+    assert code in codes(judge_entry(odd), Severity.ERROR)
+
+
+@pytest.mark.parametrize(("kind", "warned"), [(ECDSA, True), (ValidationType.VALIDATE_SHA256, False)])
+def test_a_softdevice_that_is_checked_by_a_signature_wants_a_new_bootloader(kind: ValidationType, warned: bool) -> None:
+    """Up to nRF5 SDK 16, the first boot validation counts for SoftDevice and bootloader."""
+    cut = 4096
+    first = BootValidation(kind, sign(KEY, FIRMWARE[:cut]) if kind is ECDSA else b"")
+    validations = (first, BootValidation(ValidationType.VALIDATE_GENERATED_CRC, b""))
+    both = replace(INIT, type=FwType.SOFTDEVICE_BOOTLOADER, sd_size=cut, bl_size=len(FIRMWARE) - cut, app_size=0)
+    made = entry(replace(both, boot_validation=validations), name="softdevice_bootloader")
+    judged = judge_entry(made, [KEY])
+    assert codes(judged, Severity.ERROR) == []
+    assert ("sd-boot-validation" in codes(judged, Severity.WARNING)) is warned

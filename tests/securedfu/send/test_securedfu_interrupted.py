@@ -16,6 +16,15 @@ def own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interruption, "_words", [interruption.AGAIN])
 
 
+def test_the_same_command_is_not_promised_to_find_a_device_by_a_name_that_it_does_not_have() -> None:
+    with Reporter(Output(json=True), events=False, by_name=True) as report:
+        report(SecureDfuPartBegins("application", 1, 1, 8))
+        assert "smpdfu scan" in interruption.words()
+        report(SecureDfuProgress("application", TransferProgress(4, 8)))
+        assert "smpdfu scan" in interruption.words()
+        assert "Run the same command again" not in interruption.words()
+
+
 def test_an_interruption_between_two_parts_does_not_claim_the_whole_package() -> None:
     with Reporter(Output(json=True), events=False) as report:
         report(SecureDfuPartBegins("softdevice_bootloader", 1, 2, 8))

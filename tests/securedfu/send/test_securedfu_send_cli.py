@@ -128,6 +128,8 @@ def test_a_command_that_is_killed_is_continued_by_the_next(package: Path) -> Non
     ("options", "said"),
     [
         (("--to", "udp:host"), "does not carry Secure DFU"),
+        (("--to", "virtual:lamp"), "smpdfu virtual run lamp"),
+        (("--port", "/dev/null", "--boot-timeout", "1e300"), "is not in the range"),
         (("--ble", "x", "--flow-control"), "--flow-control works only with --port"),
         (("--port", "/dev/null", "--bootloader-name", "x"), "--bootloader-name works only with --ble"),
         (("--ble", "x", "--bootloader-name", "x" * 21), "--bootloader-name has 1 to 20 bytes"),
@@ -138,3 +140,30 @@ def test_wrong_use_ends_with_2(package: Path, options: tuple[str, ...], said: st
     command = [sys.executable, "-m", "smpdfu", "secure-dfu", "send", str(package), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_without_a_device_the_advice_has_only_what_the_command_takes(package: Path) -> None:
+    command = [sys.executable, "-m", "smpdfu"]
+    layout = ("--layout", "nrf52840-secure-dfu")
+    subprocess.run([*command, "virtual", "new", "lamp", *layout], check=True, capture_output=True, timeout=HANG_S)
+    sending = [*command, "secure-dfu", "send", str(package)]
+    done = subprocess.run(sending, capture_output=True, text=True, timeout=HANG_S)
+    assert done.returncode == 2
+    assert "Give --port, --ble or --to, or set SMPDFU_TO." in done.stderr
+    assert "--ip" not in done.stderr
+    assert "virtual" not in done.stderr
+
+
+def test_a_line_that_damages_a_byte_now_and_then_brings_the_package(package: Path) -> None:
+    with device(corruption=0.0002) as board:
+        done = send(package, board.port, "-t", "0.3", "--boot-timeout", "0.2", "--json")
+        assert (done.returncode, board.what_runs()) == (0, "new"), done.stderr
+        assert json.loads(done.stdout)["parts"][0]["repeats"] > 0
+
+
+def test_a_silent_port_is_named(package: Path) -> None:
+    with device() as board:
+        assert send(package, board.port, "--boot-timeout", "0.2").returncode == 0
+        done = send(package, board.port)  # the application runs
+    assert done.returncode == 4
+    assert f"no Secure DFU bootloader answers at {board.port}" in " ".join(done.stderr.split())

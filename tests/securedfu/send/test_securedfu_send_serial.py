@@ -187,14 +187,14 @@ def test_what_no_bootloader_takes_is_not_sent() -> None:
 
 
 class WithoutLastAnswer(SerialTransport):
-    """The line damages the answer to the third Execute: of the init packet, a page, and the last page."""
+    """The line damages the answer to the Execute number ``last``: that of the init packet is the first."""
 
-    executed = 0
+    executed, last = 0, 3
 
     async def read(self) -> bytes:
         message = await super().read()
         self.executed += message == EXECUTED
-        return b"" if message == EXECUTED and self.executed == 3 else message
+        return b"" if message == EXECUTED and self.executed == self.last else message
 
 
 def test_a_bootloader_that_is_installed_is_not_sent_again_when_its_last_answer_is_lost(quick: None) -> None:
@@ -211,6 +211,23 @@ def test_a_bootloader_that_is_installed_is_not_sent_again_when_its_last_answer_i
         assert transport.executed == 3
         assert sent.came_back is CameBack.BOOTLOADER
         assert device.chip.read(device.chip.layout.bootloader.start, len(image)) == image
+
+    asyncio.run(use())
+
+
+def test_a_refusal_as_not_newer_after_a_lost_last_answer_is_no_refusal(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bootloader takes no version twice: that it refuses this one now tells that it is there."""
+    device = device_in_dfu(Nrf52Build(accepts_same_version=False))
+    monkeypatch.setattr(device, "reset", partial(device.reset, wants_dfu=True))  # the button is held
+
+    async def use() -> None:
+        async with served(device) as address:
+            transport = WithoutLastAnswer(address.removeprefix("serial:"))
+            transport.last = 5
+            with pytest.raises(DfuNotStartedError, match=r"in its bootloader again.*an application of version 2"):
+                await Session(transport, boot_timeout_s=60).send(package_of())
 
     asyncio.run(use())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from smpdfu.image.secure_dfu.init_packet import FwType, InitCommand
+from smpdfu.image.secure_dfu.init_packet import BootValidation, FwType, InitCommand, ValidationType
 from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.securedfu.protocol.messages import Result
 from smpdfu.virtual.chip.flash import Tear
@@ -23,6 +23,7 @@ from tests.virtual.nrf52.nrf52_bench import (
     init_command,
     new_device,
     sign,
+    signature,
 )
 
 OLD = firmware(0x1000, 1, 4096)
@@ -164,3 +165,19 @@ def test_power_cuts_again_and_again_during_the_activation_only_delay_it(tear: Te
             break
     assert case.is_done(device)
     assert device.reset() is Nrf52Ending.APPLICATION
+
+
+def test_softdevice_and_bootloader_have_a_boot_validation_each() -> None:
+    """As in nRF5 SDK 17.1: the signature of the SoftDevice says nothing about the bootloader behind it."""
+    case = CASES["softdevice and bootloader"]
+    by_signature = BootValidation(ValidationType.VALIDATE_ECDSA_P256_SHA256, signature(NEW_SOFTDEVICE))
+    by_crc = BootValidation(ValidationType.VALIDATE_GENERATED_CRC, b"")
+    for validations, result in (
+        ((by_signature, by_crc), Result.SUCCESS),
+        ((by_crc, by_signature), Result.INVALID_OBJECT),
+    ):
+        device = case.make()
+        device.reset(wants_dfu=True)
+        packet = sign(replace(case.init, boot_validation=validations))
+        assert Host(device, piece=1024).update(packet, case.image).result == result
+        assert case.is_done(device) is (result == Result.SUCCESS)

@@ -1,4 +1,4 @@
-"""Images: ``sign``, ``verify``, ``inspect``."""
+"""How ``verify`` is declared."""
 
 from __future__ import annotations
 
@@ -8,34 +8,15 @@ from typing import Annotated
 from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.evidence_checks import EvidenceChecks
 from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
-from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.cli.image.trust_options import NsibOptions
 from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
 from smpdfu.cli.terminal import lazy_typer as typer
-from smpdfu.cli.terminal.outputs import Replace
-from smpdfu.cli.terminal.show import HashOutput, Output
+from smpdfu.cli.terminal.show import Output
 
 
 def register(app: Group) -> None:
-    """Add the image commands to ``app``."""
-    command(app, "sign")(sign)
+    """Add the command to ``app``."""
     command(app, "verify")(verify)
-    command(app, "inspect")(inspect)
-
-
-def sign(
-    files: SignFiles,
-    who: SignKeys,
-    content: SignContent,
-    slot: SignSlot,
-    guard: Release,
-    replace: Replace,
-    out: Output,
-) -> None:
-    """Sign an image and, with -E, encrypt it. It takes the options of imgtool's sign."""
-    from smpdfu.cli.image.sign import sign_files
-
-    sign_files(files, who, content, slot, guard, replace, out)
 
 
 def verify(
@@ -64,18 +45,3 @@ def verify(
     from smpdfu.cli.image.verify import verify_file
 
     verify_file(file, who, slot, memory, checks, build, nsib, evidence, guard, out)
-
-
-def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file.")],
-    slot: SlotOptions,
-    nsib: NsibOptions,
-    out: HashOutput,
-) -> None:
-    """Show what a file is, what is in it, and what you can do with it.
-
-    With --slot-size, it also shows how an image fills a slot.
-    """
-    from smpdfu.cli.inspect.inspect import show_file
-
-    show_file(file, slot.geometry(), nsib.keys(), out)
