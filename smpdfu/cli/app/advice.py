@@ -95,7 +95,8 @@ ON_WIRE: Mapping[str, tuple[tuple[type[SmpdfuError], str], ...]] = {
         ),
         (
             ConnectError,
-            "`smpdfu virtual list` shows the virtual devices and who has them, `smpdfu virtual new` makes one.",
+            "`smpdfu virtual list` shows the virtual devices and who has them, `smpdfu virtual new` makes one. "
+            "While `smpdfu virtual run` has the device, use the port that it prints, or stop it with Ctrl-C.",
         ),
         (LinkLostError, AGAIN),
     ),

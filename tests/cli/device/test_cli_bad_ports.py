@@ -80,6 +80,7 @@ def test_a_virtual_device_that_is_taken_or_not_there(desk: Desk) -> None:
     with store_devices.open_device("desk"):
         refused = desk.call("list")
     assert (refused.code, "uses the virtual device 'desk'" in refused.sentence) == (4, True)
+    assert "use the port that it prints, or stop it with Ctrl-C" in refused.err
     refused = desk.run("list", "--to", "virtual:other")
     assert (refused.code, "no virtual device 'other'. Known devices: desk" in refused.sentence) == (4, True)
 
