@@ -39,7 +39,7 @@ def other(tmp_path: Path) -> Path:
 
 
 def make(project: Path, *words: str, target: str = ".venv/bin/python", **environment: str) -> str:
-    surroundings = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
+    surroundings = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS", "WORKERS")}
     line = ["make", "-C", str(project), target, *words]
     done = subprocess.run(line, capture_output=True, text=True, env=surroundings | environment, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
@@ -81,7 +81,7 @@ def stamp(project: Path) -> None:
 
 def test_check_runs_lint_types_and_the_fast_tests_and_needs_no_network(ready: Path) -> None:
     said = make(ready, "-n", target="check")
-    for part in ("ruff check .", "ruff format --check .", "/mypy", 'pytest -n 2 -m "not slow"'):
+    for part in ("ruff check .", "ruff format --check .", "/mypy", 'pytest -n 4 --dist worksteal -m "not slow"'):
         assert part in said
     for part in ("pip", "audit", "apt-get"):
         assert part not in said
@@ -104,7 +104,7 @@ def test_check_fails_if_one_part_fails(ready: Path, broken: str) -> None:
 
 def test_every_test_is_run_by_make_test(ready: Path) -> None:
     said = make(ready, "-n", target="test")
-    assert "pytest -n 2" in said
+    assert "pytest -n 4 --dist worksteal" in said
     assert "slow" not in said
 
 
