@@ -23,7 +23,7 @@ from benchmarks import peers
 from benchmarks.bench_upload import KIB, Rig, rig
 from benchmarks.goals import GOALS
 from benchmarks.pairs import Run, in_turn
-from benchmarks.rows import Goal, NotRun, Result, Row, options, tell
+from benchmarks.rows import Goal, NotRun, Result, Row, run
 from benchmarks.typed_upload import BIN, FailedError, Upload, image, peer_upload, upload
 from benchmarks.upload_device import Setting
 
@@ -81,12 +81,5 @@ def results(*, quick: bool) -> Iterator[Result]:
                 yield row(bench, goal, file, QUICK_RUNS if quick else RUNS)
 
 
-def main() -> int:
-    """Print the rows."""
-    chosen = options(__doc__).parse_args()
-    tell(results(quick=chosen.quick), chosen)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, results))

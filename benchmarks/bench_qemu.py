@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.goals import goal
-from benchmarks.rows import NotRun, Result, Row, options, tell
+from benchmarks.rows import NotRun, Result, Row, run
 
 BIN = Path(sys.executable).parent
 SIZES = (384, 2048)
@@ -64,12 +64,5 @@ def results(*, quick: bool) -> Iterator[Result]:
     yield Row(goal(RESENDS), max(more)) if more else NotRun(goal(RESENDS), "no server in QEMU (see above)")
 
 
-def main() -> int:
-    """Print the rows."""
-    chosen = options(__doc__).parse_args()
-    tell(results(quick=chosen.quick), chosen)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, results))

@@ -55,9 +55,9 @@ class Busy(Line):
         """Send a message, and count."""
         self.device.chip.flash.take_busy()
         ends = self.device.finish_reset
-        self.device.finish_reset = lambda: self._count(ends)  # type: ignore[method-assign]
+        self.device.finish_reset = lambda: self._count(ends)  # type: ignore[method-assign]  # for one message
         super().send(message)
-        self.device.finish_reset = ends  # type: ignore[method-assign]
+        self.device.finish_reset = ends  # type: ignore[method-assign]  # as it was
 
     def _count(self, ends: Callable[[], bool]) -> bool:
         self.seconds += self.device.chip.flash.take_busy()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.goals import goal
-from benchmarks.rows import NotRun, Result, Row, options, tell
+from benchmarks.rows import NotRun, Result, Row, run
 
 ROOT = Path(__file__).parent.parent
 TARGETS = ("make check", "make test")
@@ -36,12 +36,5 @@ def measure(target: str) -> Result:
     return Row(goal(target), seconds, note=f"{cpu:.0f} s of CPU; load before: {os.getloadavg()[2]:.1f}")
 
 
-def main() -> int:
-    """Print the rows."""
-    chosen = options(__doc__).parse_args()
-    tell(results(quick=chosen.quick), chosen)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, results))

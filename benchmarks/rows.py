@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -192,6 +192,13 @@ def options(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a short form: fewer runs, smaller cases")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows into a file, for scripts")
     return parser
+
+
+def run(about: str | None, results: Callable[..., Iterable[Result]]) -> int:
+    """Run a script that only prints its rows: ``about`` is its docstring, ``results`` takes ``quick``."""
+    chosen = options(about).parse_args()
+    tell(results(quick=chosen.quick), chosen)
+    return 0
 
 
 def tell(results: Iterable[Result], chosen: argparse.Namespace) -> None:
