@@ -118,7 +118,7 @@ def _print(answer: RenderableType) -> None:
 def _plain_lines(answer: RenderableType, stream: TextIO) -> list[str] | None:
     """The lines of an answer in a pipe or a file; None if rich must draw it, as it does on what counts as a terminal.
 
-    People set these variables to make rich treat a stream as a terminal.
+    FORCE_COLOR and TTY_COMPATIBLE make rich treat a stream as a terminal.
     """
     taken = hasattr(stream, "rich_proxied_file")
     if taken or stream.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE")):
